@@ -1,0 +1,73 @@
+"""What `decide` changed: each is one named, fenced SQL operation, one row of the event log, one thing to show."""
+
+from __future__ import annotations
+
+import datetime
+
+import msgspec
+
+from nadg.domain.assignment import Piece
+from nadg.domain.blob import FileRef, Value
+from nadg.domain.outcome import Outcome
+from nadg.domain.states import AttemptState, RunState, ShardState, SubtaskState
+
+
+class _Change(msgspec.Struct, frozen=True, kw_only=True, tag_field="change", omit_defaults=True):
+    pass
+
+
+class RunChanged(_Change, frozen=True, kw_only=True, tag="run"):
+    """The run moved on; `reason` says why it failed or was cancelled."""
+
+    state: RunState
+    reason: str = ""
+
+
+class SubtaskChanged(_Change, frozen=True, kw_only=True, tag="subtask"):
+    """A subtask moved on; `result` and `artifacts` come with `succeeded`."""
+
+    subtask_id: str
+    state: SubtaskState
+    reason: str = ""
+    result: Value | None = None
+    artifacts: tuple[FileRef, ...] = ()
+
+
+class ShardsAdded(_Change, frozen=True, kw_only=True, tag="shards"):
+    """New shards, queued, with consecutive indexes from `first`."""
+
+    subtask_id: str
+    first: int
+    pieces: tuple[Piece, ...]
+
+
+class ShardChanged(_Change, frozen=True, kw_only=True, tag="shard"):
+    """A shard moved on; its result and artifacts stand in its successful attempt's outcome."""
+
+    subtask_id: str
+    index: int
+    state: ShardState
+    reason: str = ""
+
+
+class AttemptAdded(_Change, frozen=True, kw_only=True, tag="attempt_added"):
+    """A new try, queued at the engine; it is the shard's current attempt from now on."""
+
+    attempt_id: str
+    subtask_id: str
+    index: int
+    number: int
+
+
+class AttemptChanged(_Change, frozen=True, kw_only=True, tag="attempt"):
+    """An attempt moved on; `outcome` comes with its end where a worker reported one."""
+
+    attempt_id: str
+    state: AttemptState
+    worker: str = ""
+    at: datetime.datetime | None = None
+    reason: str = ""
+    outcome: Outcome | None = None
+
+
+Change = RunChanged | SubtaskChanged | ShardsAdded | ShardChanged | AttemptAdded | AttemptChanged

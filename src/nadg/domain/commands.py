@@ -1,0 +1,35 @@
+"""What `decide` wants done. The loop carries each out after the changes before it are in store."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class PrepareShards(msgspec.Struct, frozen=True, kw_only=True):
+    """Find the pieces of a subtask; ends in ShardsPrepared or PrepareFailed."""
+
+    subtask_id: str
+
+
+class Dispatch(msgspec.Struct, frozen=True, kw_only=True):
+    """Hand one attempt to the engine; ends in AttemptFinished or AttemptLost."""
+
+    attempt_id: str
+    subtask_id: str
+    shard_index: int
+    avoid_workers: tuple[str, ...] = ()
+
+
+class CancelAttempt(msgspec.Struct, frozen=True, kw_only=True):
+    """Stop an attempt; still ends in AttemptFinished or AttemptLost, which may then be ignored."""
+
+    attempt_id: str
+
+
+class GatherResult(msgspec.Struct, frozen=True, kw_only=True):
+    """Make one result of a subtask's shards; ends in ResultGathered or GatherFailed."""
+
+    subtask_id: str
+
+
+Command = PrepareShards | Dispatch | CancelAttempt | GatherResult

@@ -1,0 +1,60 @@
+"""The errors a user or a caller may meet.
+
+NadgError
+├── UserError            the request is wrong; one clear sentence; exit code 2 or HTTP 4xx
+│   └── PlanInvalid      a plan with one or more problems, all of them reported
+├── NotFound             a named run, worker or blob does not exist
+├── LeaseLost            another master owns the run now; this one must stop working on it
+├── IllegalTransition    a bug: a state was asked to make a move its table does not list
+├── BlobRefused          bytes that do not hash to the name they came under
+├── LinkRefused          the other end of a link speaks another version or sent a bad frame
+└── SandboxUnavailable   the wanted protection cannot be applied on this host
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from nadg.domain.problems import Problem
+
+
+class NadgError(Exception):
+    """Base of everything NADG raises on purpose."""
+
+
+class UserError(NadgError):
+    """The request is wrong; `str(error)` is one sentence that names the field, the value and the mend."""
+
+
+class PlanInvalid(UserError):
+    """A plan that cannot run; `problems` lists every reason, each with its place."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("; ".join(str(problem) for problem in self.problems))
+
+
+class NotFound(NadgError):
+    """A named thing does not exist; the message says which and where to look."""
+
+
+class LeaseLost(NadgError):
+    """A write was refused because another master holds the run by a newer term."""
+
+
+class IllegalTransition(NadgError):
+    """A state machine was asked for a move that its table does not list."""
+
+
+class BlobRefused(NadgError):
+    """Content did not match its SHA-256 name or its announced size."""
+
+
+class LinkRefused(NadgError):
+    """A link was closed because the peer broke the protocol; the message says how."""
+
+
+class SandboxUnavailable(NadgError):
+    """The demanded sandbox tier cannot be enforced on this host; the message says why and what would help."""

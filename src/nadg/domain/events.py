@@ -1,0 +1,95 @@
+"""What happens to a run, told to `decide`. Facts only; what follows from them is decided elsewhere."""
+
+from __future__ import annotations
+
+import datetime
+
+import msgspec
+
+from nadg.domain.assignment import Piece
+from nadg.domain.blob import FileRef, Value
+from nadg.domain.outcome import Outcome
+
+
+class _Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="event"):
+    pass
+
+
+class RunStarted(_Event, frozen=True, kw_only=True, tag="run_started"):
+    """The owner begins."""
+
+
+class ShardsPrepared(_Event, frozen=True, kw_only=True, tag="shards_prepared"):
+    """The pieces of a subtask are known, in order."""
+
+    subtask_id: str
+    pieces: tuple[Piece, ...]
+
+
+class PrepareFailed(_Event, frozen=True, kw_only=True, tag="prepare_failed"):
+    """The pieces could not be made: a file that is no table, a result that is no list."""
+
+    subtask_id: str
+    reason: str
+
+
+class AttemptStarted(_Event, frozen=True, kw_only=True, tag="attempt_started"):
+    """A worker began to run it."""
+
+    attempt_id: str
+    worker: str
+    at: datetime.datetime
+
+
+class AttemptFinished(_Event, frozen=True, kw_only=True, tag="attempt_finished"):
+    """A worker reported how it ended."""
+
+    attempt_id: str
+    outcome: Outcome
+
+
+class AttemptLost(_Event, frozen=True, kw_only=True, tag="attempt_lost"):
+    """The worker went away, or never could run it; nothing is known of its end. `worker` may be empty."""
+
+    attempt_id: str
+    worker: str
+    reason: str
+    at: datetime.datetime
+
+
+class ResultGathered(_Event, frozen=True, kw_only=True, tag="result_gathered"):
+    """The result and artifacts of a whole subtask are in store."""
+
+    subtask_id: str
+    result: Value
+    artifacts: tuple[FileRef, ...] = ()
+
+
+class GatherFailed(_Event, frozen=True, kw_only=True, tag="gather_failed"):
+    """The shards' results could not be made into one."""
+
+    subtask_id: str
+    reason: str
+
+
+class CancelRequested(_Event, frozen=True, kw_only=True, tag="cancel_requested"):
+    """A person, a signal or the run's deadline asks to end it. `failed` marks the deadline."""
+
+    reason: str
+    failed: bool = False
+
+
+Event = (
+    RunStarted
+    | ShardsPrepared
+    | PrepareFailed
+    | AttemptStarted
+    | AttemptFinished
+    | AttemptLost
+    | ResultGathered
+    | GatherFailed
+    | CancelRequested
+)
+
+AttemptEvent = AttemptStarted | AttemptFinished | AttemptLost
+"""What an engine reports."""

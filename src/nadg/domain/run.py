@@ -1,0 +1,109 @@
+"""A run and its parts as they stand in store: what lists, answers and `run.json` are made of."""
+
+from __future__ import annotations
+
+import datetime
+
+import msgspec
+
+from nadg.domain.assignment import Piece
+from nadg.domain.blob import FileRef, Value
+from nadg.domain.inputs import InputFile
+from nadg.domain.outcome import Outcome
+from nadg.domain.plan import Plan
+from nadg.domain.states import AttemptState, RunState, ShardState, SubtaskState
+from nadg.domain.tier import Tier
+
+
+class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What the user asked of this run beside the command."""
+
+    timeout_seconds: float | None = None
+    continue_on_failure: bool = False
+    """Treat every subtask as `on_failure: continue`."""
+    min_sandbox: Tier = Tier.LANDLOCK
+
+
+class NewRun(msgspec.Struct, frozen=True, kw_only=True):
+    """A run about to be stored."""
+
+    id: str
+    command: str
+    planner: str
+    """Who made the plan: `builtin`, `file`, or a model's name."""
+    plan: Plan
+    inputs: tuple[InputFile, ...] = ()
+    options: RunOptions = RunOptions()
+
+
+class Lease(msgspec.Struct, frozen=True, kw_only=True):
+    """The right to write to a run: `owner` is a master, `term` grows each time the run changes hands."""
+
+    run_id: str
+    owner: str
+    term: int
+
+
+class AttemptRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """An attempt as stored."""
+
+    id: str
+    number: int
+    state: AttemptState
+    worker: str = ""
+    reason: str = ""
+    started_at: datetime.datetime | None = None
+    finished_at: datetime.datetime | None = None
+    outcome: Outcome | None = None
+
+
+class ShardRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A shard as stored, attempts in order."""
+
+    index: int
+    state: ShardState
+    piece: Piece
+    reason: str = ""
+    attempts: tuple[AttemptRecord, ...] = ()
+
+
+class SubtaskRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A subtask as stored, shards in order."""
+
+    id: str
+    state: SubtaskState
+    reason: str = ""
+    result: Value | None = None
+    artifacts: tuple[FileRef, ...] = ()
+    shards: tuple[ShardRecord, ...] = ()
+
+
+class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """A line of the list of runs."""
+
+    id: str
+    command: str
+    planner: str
+    state: RunState
+    reason: str = ""
+    created_at: datetime.datetime
+    finished_at: datetime.datetime | None = None
+    subtasks_done: int = 0
+    subtasks_total: int = 0
+
+
+class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A run as stored, whole."""
+
+    id: str
+    command: str
+    planner: str
+    state: RunState
+    reason: str
+    plan: Plan
+    inputs: tuple[InputFile, ...]
+    options: RunOptions
+    created_at: datetime.datetime
+    finished_at: datetime.datetime | None
+    cancel_requested: bool
+    subtasks: tuple[SubtaskRecord, ...]

@@ -1,0 +1,25 @@
+"""How strongly a worker isolates what it runs."""
+
+from __future__ import annotations
+
+import enum
+
+
+class Tier(enum.StrEnum):
+    """A sandbox tier, probed on the worker, never assumed."""
+
+    NONE = "none"
+    """Own process and resource limits only; refused unless the worker's owner allows it by name."""
+    LANDLOCK = "landlock"
+    """Landlock and seccomp: no foreign files, no network, no new processes."""
+    NAMESPACES = "namespaces"
+    """As `landlock`, inside user, pid, network, mount, ipc and uts namespaces of its own."""
+
+    @property
+    def strength(self) -> int:
+        """Comparable rank; a higher tier includes what a lower one stops."""
+        return list(Tier).index(self)
+
+    def satisfies(self, wanted: Tier) -> bool:
+        """Whether work that demands `wanted` may run here."""
+        return self.strength >= wanted.strength

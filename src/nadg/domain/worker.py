@@ -1,0 +1,52 @@
+"""A worker node as the registry and the engine know it."""
+
+from __future__ import annotations
+
+import datetime
+import enum
+
+import msgspec
+
+from nadg.domain.tier import Tier
+
+
+class WorkerStatus(enum.StrEnum):
+    """What the registry says of a worker."""
+
+    ACTIVE = "active"
+    BUSY = "busy"
+    OFFLINE = "offline"
+
+
+class WorkerInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """What a worker says of itself when a link opens."""
+
+    name: str
+    """Unique on a grid; chosen by the worker, kept over restarts."""
+    slots: int
+    tier: Tier
+    labels: tuple[str, ...] = ()
+    skills: dict[str, str] = {}
+    """Installed skills, name to version."""
+    nadg_version: str = ""
+    python_version: str = ""
+    process_id: int = 0
+
+
+class WorkerNode(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of the registry."""
+
+    id: str
+    vm_url: str
+    status: WorkerStatus
+    total_tasks: int = 0
+    last_ping: datetime.datetime | None = None
+    created_at: datetime.datetime | None = None
+    name: str = ""
+    slots: int = 0
+    tier: str = ""
+    labels: tuple[str, ...] = ()
+    local: bool = False
+    """Started by `nadg up` on this machine."""
+    reason: str = ""
+    """Why it is offline, where that is known."""
