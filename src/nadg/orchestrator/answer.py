@@ -1,0 +1,68 @@
+"""The answer of a run as Markdown: the answer subtask's own text, or its result shown plainly."""
+
+from __future__ import annotations
+
+import json
+
+import msgspec
+
+from nadg.domain.blob import Blobs
+from nadg.domain.run import RunRecord, SubtaskRecord
+from nadg.domain.states import RunState, SubtaskState
+from nadg.orchestrator.values import read_value
+
+SHOWN_CHARACTERS = 20_000
+"""A plain result longer than this is cut in the answer; `run.json` has it whole."""
+
+
+def compose_answer(run: RunRecord, blobs: Blobs) -> str:
+    """What the user reads. A run that did not succeed says so first, and shows what there is."""
+    answer = next((one for one in run.subtasks if one.id == run.plan.answer_id), None)
+    parts = [] if run.state is RunState.SUCCEEDED else [_state_line(run)]
+    if answer is not None and answer.result is not None:
+        parts.append(_result_text(run, answer, blobs))
+    failures = _failure_lines(run)
+    if failures:
+        parts.append("## What did not succeed\n\n" + "\n".join(failures))
+    if not parts:
+        parts.append("The run gave no answer.")
+    return "\n\n".join(parts).rstrip() + "\n"
+
+
+def _state_line(run: RunRecord) -> str:
+    reason = f": {run.reason}" if run.reason else ""
+    return f"**This run {run.state}**{reason}."
+
+
+def _result_text(run: RunRecord, answer: SubtaskRecord, blobs: Blobs) -> str:
+    assert answer.result is not None
+    result = msgspec.json.decode(read_value(answer.result, blobs))
+    if isinstance(result, dict) and isinstance(result.get("markdown"), str):
+        return str(result["markdown"])
+    if isinstance(result, str):
+        return result
+    heading = f"# {run.plan.goal or run.command or run.plan.subtask(answer.id).name}"
+    return f"{heading}\n\n{_plain(result)}{_pictures(answer)}"
+
+
+def _plain(result: object) -> str:
+    if result is None or isinstance(result, bool | int | float):
+        return f"**{json.dumps(result)}**"
+    text = json.dumps(result, indent=2, ensure_ascii=False)
+    if len(text) > SHOWN_CHARACTERS:
+        text = text[:SHOWN_CHARACTERS] + "\n… (cut; run.json has the whole result)"
+    return f"```json\n{text}\n```"
+
+
+def _pictures(answer: SubtaskRecord) -> str:
+    names = [file.name for file in answer.artifacts if file.name.lower().endswith((".png", ".jpg", ".svg"))]
+    return "".join(f"\n\n![{name}](artifacts/{answer.id}/{name})" for name in names)
+
+
+def _failure_lines(run: RunRecord) -> list[str]:
+    unmet = (SubtaskState.FAILED, SubtaskState.SKIPPED)
+    return [
+        f"- **{run.plan.subtask(one.id).name}** {one.state}: {one.reason}"
+        for one in run.subtasks
+        if one.state in unmet
+    ]

@@ -1,0 +1,191 @@
+"""What follows from what happened: `(progress, event) -> changes and commands`.
+
+No clock, no I/O, no randomness: the same events in the same order give the same run. Progress is
+advanced in place (see `RunProgress`); changes are what must be stored before the commands are carried out.
+"""
+
+from __future__ import annotations
+
+from nadg.domain import changes as ch
+from nadg.domain import commands as cmd
+from nadg.domain import events as ev
+from nadg.domain.assignment import Part
+from nadg.domain.blob import Value
+from nadg.domain.outcome import Outcome
+from nadg.domain.states import AttemptState, RunState, ShardState, SubtaskState, is_final
+from nadg.orchestrator.moves import (
+    Decision,
+    add_shards,
+    close_subtask,
+    dispatch,
+    end_attempt,
+    end_shard,
+    fail_shard,
+    fail_subtask,
+    move_run,
+    move_subtask,
+    stop_run,
+    try_again,
+)
+from nadg.orchestrator.progress import RunProgress, ShardProgress, SubtaskProgress
+
+NULL = Value(inline=b"null")
+
+
+def decide(run: RunProgress, event: ev.Event) -> Decision:
+    """Advance `run` by one event. Events about what is over are ignored: they come late, not wrong."""
+    made = Decision()
+    if run.ended:
+        return made
+    match event:
+        case ev.RunStarted():
+            move_run(run, RunState.RUNNING, "", made)
+        case ev.ShardsPrepared():
+            _shards_prepared(run, event, made)
+        case ev.AttemptStarted():
+            _attempt_started(run, event, made)
+        case ev.AttemptFinished():
+            _attempt_finished(run, event, made)
+        case ev.AttemptLost():
+            _attempt_lost(run, event, made)
+        case ev.ResultGathered():
+            _result_gathered(run, event, made)
+        case ev.PrepareFailed() | ev.GatherFailed():
+            subtask = run.subtasks[event.subtask_id]
+            if not is_final(subtask.state):
+                fail_subtask(run, subtask, event.reason, made)
+        case ev.CancelRequested():
+            stop_run(run, RunState.FAILED if event.failed else RunState.CANCELLED, event.reason, made)
+    _start_ready_subtasks(run, made)
+    _dispatch_queued(run, made)
+    _end_when_over(run, made)
+    return made
+
+
+def _shards_prepared(run: RunProgress, event: ev.ShardsPrepared, made: Decision) -> None:
+    subtask = run.subtasks[event.subtask_id]
+    if is_final(subtask.state):
+        return
+    move_subtask(subtask, SubtaskState.RUNNING, made)
+    add_shards(subtask, [ShardProgress(piece=piece) for piece in event.pieces], made)
+    if not event.pieces:
+        close_subtask(subtask, made)
+
+
+def _attempt_started(run: RunProgress, event: ev.AttemptStarted, made: Decision) -> None:
+    if event.attempt_id in run.in_flight and event.attempt_id not in run.started:
+        run.started.add(event.attempt_id)
+        made.changes.append(
+            ch.AttemptChanged(
+                attempt_id=event.attempt_id, state=AttemptState.RUNNING, worker=event.worker, at=event.at
+            )
+        )
+
+
+def _attempt_finished(run: RunProgress, event: ev.AttemptFinished, made: Decision) -> None:
+    place = run.in_flight.get(event.attempt_id)
+    if place is None:
+        return
+    outcome = event.outcome
+    subtask, index = run.subtasks[place[0]], place[1]
+    unasked_cancel = outcome.kind == "cancelled" and not is_final(subtask.state)
+    if outcome.kind == "crashed" or unasked_cancel:
+        end_attempt(run, event.attempt_id, AttemptState.LOST, outcome, outcome.reason, made)
+        try_again(run, subtask, index, outcome.receipt.worker, outcome.reason, made)
+        return
+    states = {"succeeded": AttemptState.SUCCEEDED, "cancelled": AttemptState.CANCELLED}
+    end_attempt(
+        run, event.attempt_id, states.get(outcome.kind, AttemptState.FAILED), outcome, outcome.reason, made
+    )
+    if outcome.kind == "succeeded":
+        _shard_succeeded(subtask, index, outcome, made)
+    elif outcome.kind == "cancelled":
+        end_shard(subtask, index, ShardState.CANCELLED, outcome.reason, made)
+    else:
+        fail_shard(run, subtask, index, outcome.reason, made)
+
+
+def _attempt_lost(run: RunProgress, event: ev.AttemptLost, made: Decision) -> None:
+    place = run.in_flight.pop(event.attempt_id, None)
+    if place is None:
+        return
+    run.started.discard(event.attempt_id)
+    subtask, index = run.subtasks[place[0]], place[1]
+    made.changes.append(
+        ch.AttemptChanged(
+            attempt_id=event.attempt_id,
+            state=AttemptState.LOST,
+            worker=event.worker,
+            at=event.at,
+            reason=event.reason,
+        )
+    )
+    try_again(run, subtask, index, event.worker, event.reason, made)
+
+
+def _result_gathered(run: RunProgress, event: ev.ResultGathered, made: Decision) -> None:
+    subtask = run.subtasks[event.subtask_id]
+    if is_final(subtask.state):
+        return
+    subtask.result, subtask.artifacts = event.result, event.artifacts
+    move_subtask(subtask, SubtaskState.SUCCEEDED, made)
+
+
+def _shard_succeeded(subtask: SubtaskProgress, index: int, outcome: Outcome, made: Decision) -> None:
+    shard = subtask.shards[index]
+    shard.part = Part(result=outcome.result or NULL, files=outcome.artifacts)
+    shard.per_item = outcome.per_item
+    end_shard(subtask, index, ShardState.SUCCEEDED, "", made)
+    if subtask.open_shards == 0 and subtask.state is SubtaskState.RUNNING:
+        close_subtask(subtask, made)
+
+
+def _dispatch_queued(run: RunProgress, made: Decision) -> None:
+    """Hand queued shards to the engine, in plan order, while it has room."""
+    if run.stopping is not None:
+        return
+    for subtask in run.subtasks.values():
+        while subtask.queued and len(run.in_flight) < run.max_in_flight:
+            dispatch(run, subtask, subtask.queued.popleft(), made)
+
+
+def _start_ready_subtasks(run: RunProgress, made: Decision) -> None:
+    """Start or skip every waiting subtask whose needs have ended; skipping one may free the next."""
+    if run.state is not RunState.RUNNING or run.stopping is not None:
+        return
+    moved = True
+    while moved:
+        moved = False
+        for subtask in run.subtasks.values():
+            if subtask.state is SubtaskState.WAITING and _needs_ended(run, subtask):
+                moved = _start_or_skip(run, subtask, made) is SubtaskState.SKIPPED or moved
+
+
+def _needs_ended(run: RunProgress, subtask: SubtaskProgress) -> bool:
+    return all(is_final(run.subtasks[need].state) for need in subtask.spec.needs)
+
+
+def _start_or_skip(run: RunProgress, subtask: SubtaskProgress, made: Decision) -> SubtaskState:
+    needs = [run.subtasks[need] for need in subtask.spec.needs]
+    unmet = [need for need in needs if need.state is not SubtaskState.SUCCEEDED]
+    if unmet and (not subtask.tolerates_missing or len(unmet) == len(needs)):
+        names = ", ".join(need.spec.id for need in unmet)
+        move_subtask(subtask, SubtaskState.SKIPPED, made, f"needs {names}, which did not succeed")
+        return subtask.state
+    move_subtask(subtask, SubtaskState.PREPARING, made)
+    made.commands.append(cmd.PrepareShards(subtask_id=subtask.spec.id))
+    return subtask.state
+
+
+def _end_when_over(run: RunProgress, made: Decision) -> None:
+    over = not run.in_flight and all(is_final(subtask.state) for subtask in run.subtasks.values())
+    if not over:
+        return
+    if run.stopping is not None:
+        move_run(run, run.stopping, run.stop_reason, made)
+        return
+    answer = run.subtasks[run.plan.answer_id]
+    if answer.state is SubtaskState.SUCCEEDED:
+        move_run(run, RunState.SUCCEEDED, "", made)
+    else:
+        move_run(run, RunState.FAILED, f"{answer.spec.id} {answer.state}: {answer.reason}", made)

@@ -1,0 +1,49 @@
+"""One result and one set of artifacts for a subtask, from those of its shards."""
+
+from __future__ import annotations
+
+import msgspec
+
+from nadg.domain.assignment import Part
+from nadg.domain.blob import Blobs, FileRef, Value
+from nadg.orchestrator.progress import SubtaskProgress
+from nadg.orchestrator.values import encode_items, read_value
+
+
+def is_single(subtask: SubtaskProgress) -> bool:
+    """Whether one shard's outcome is the subtask's: no `foreach`, or a merge closed it."""
+    return subtask.spec.foreach is None or subtask.merge_index is not None
+
+
+def single_part(subtask: SubtaskProgress) -> Part:
+    """The outcome of the only, or the merge, shard."""
+    part = subtask.shards[subtask.merge_index or 0].part
+    assert part is not None
+    return part
+
+
+def gather_result(subtask: SubtaskProgress, blobs: Blobs) -> tuple[Value, tuple[FileRef, ...]]:
+    """The result of all shards in order: item results joined into one list, one entry for a merged shard."""
+    if is_single(subtask):
+        part = single_part(subtask)
+        return part.result, part.files
+    results: list[msgspec.Raw] = []
+    for shard in subtask.shards:
+        assert shard.part is not None
+        data = read_value(shard.part.result, blobs)
+        if shard.per_item:
+            results.extend(msgspec.json.decode(data, type=list[msgspec.Raw]))
+        else:
+            results.append(msgspec.Raw(data))
+    return encode_items(results, blobs), gather_artifacts(subtask)
+
+
+def gather_artifacts(subtask: SubtaskProgress) -> tuple[FileRef, ...]:
+    """The artifacts of all shards; where two share a name, all stand in a folder per shard."""
+    parts = [(index, shard.part.files) for index, shard in enumerate(subtask.shards) if shard.part]
+    files = [file for _, some in parts for file in some]
+    if len({file.name for file in files}) == len(files):
+        return tuple(files)
+    return tuple(
+        FileRef(name=f"shard-{index:05d}/{file.name}", blob=file.blob) for index, some in parts for file in some
+    )

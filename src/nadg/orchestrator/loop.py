@@ -1,0 +1,210 @@
+"""The loop of one run: take what happened, decide, store it, then act on it.
+
+Events that arrive while a group is being stored form the next group, so the busier the run, the larger
+its transactions. Nothing is dispatched before the change that announces it is stored.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from nadg.domain import commands as cmd
+from nadg.domain import events as ev
+from nadg.domain.assignment import Assignment, Whole
+from nadg.domain.blob import Blobs, FileRef
+from nadg.domain.changes import Change
+from nadg.domain.clock import Clock
+from nadg.domain.errors import UserError
+from nadg.domain.run import Lease, NewRun
+from nadg.domain.skill import SkillSpec
+from nadg.engines.protocol import Engine
+from nadg.orchestrator.assignments import build_assignment
+from nadg.orchestrator.decide import decide
+from nadg.orchestrator.gather import gather_result, is_single, single_part
+from nadg.orchestrator.pieces import prepare_pieces
+from nadg.orchestrator.progress import RunProgress, SubtaskProgress, create_progress
+
+CANCEL_POLL_SECONDS = 1.0
+"""How often the store is asked whether another process wants the run cancelled."""
+
+
+class RunStore(Protocol):
+    """What the loop needs of the store."""
+
+    async def commit(self, lease: Lease, changes: Sequence[Change]) -> int: ...
+
+    async def renew(self, lease: Lease) -> None: ...
+
+    async def cancel_requested(self, run_id: str) -> str | None: ...
+
+
+class RunWatcher(Protocol):
+    """Who is told of a run's progress, after it is stored. Must not block."""
+
+    def changed(self, run_id: str, change: Change) -> None: ...
+
+    def output(self, run_id: str, attempt_id: str, stream: str, text: str) -> None: ...
+
+
+class RunLoop:
+    """Carries one run from its first event to its end. `run` may be awaited once."""
+
+    def __init__(
+        self,
+        new: NewRun,
+        lease: Lease,
+        *,
+        store: RunStore,
+        engine: Engine,
+        blobs: Blobs,
+        clock: Clock,
+        skills: Mapping[str, SkillSpec],
+        watcher: RunWatcher,
+        renew_seconds: float = 5.0,
+    ) -> None:
+        self._new, self._lease = new, lease
+        self._store, self._engine, self._blobs, self._clock = store, engine, blobs, clock
+        self._watcher = watcher
+        self._renew_seconds = renew_seconds
+        self._inputs: tuple[FileRef, ...] = tuple(file.ref for file in new.inputs)
+        self._mailbox: asyncio.Queue[ev.Event] = asyncio.Queue()
+        self._progress = create_progress(new.id, new.plan, new.options, skills)
+
+    def cancel(self, reason: str) -> None:
+        """Ask the run to end; what is done is kept. Harmless after its end."""
+        self._mailbox.put_nowait(ev.CancelRequested(reason=reason))
+
+    def event(self, event: ev.AttemptEvent) -> None:
+        """Called by the engine."""
+        self._mailbox.put_nowait(event)
+
+    def output(self, attempt_id: str, stream: str, text: str) -> None:
+        """Called by the engine."""
+        self._watcher.output(self._new.id, attempt_id, stream, text)
+
+    async def run(self) -> RunProgress:
+        """Run to the end. Raises LeaseLost where another master took the run over."""
+        self._mailbox.put_nowait(ev.RunStarted())
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                companions = [tasks.create_task(self._watch_store()), tasks.create_task(self._watch_deadline())]
+                while not self._progress.ended:
+                    await self._turn(await self._next_events(), tasks)
+                for companion in companions:
+                    companion.cancel()
+        except* Exception as group:  # noqa: BLE001  # the loop is the edge: its first failure is the run's
+            raise group.exceptions[0] from None
+        finally:
+            await self._abandon()
+        return self._progress
+
+    async def _next_events(self) -> list[ev.Event]:
+        events = [await self._mailbox.get()]
+        with contextlib.suppress(asyncio.QueueEmpty):
+            while True:
+                events.append(self._mailbox.get_nowait())
+        return events
+
+    async def _turn(self, events: list[ev.Event], tasks: asyncio.TaskGroup) -> None:
+        """One group: decide all, store all, then act."""
+        changes: list[Change] = []
+        commands: list[cmd.Command] = []
+        waiting = deque(events)
+        while waiting:
+            decision = decide(self._progress, waiting.popleft())
+            changes.extend(decision.changes)
+            for command in decision.commands:
+                following = self._at_once(command)
+                if following is None:
+                    commands.append(command)
+                else:
+                    waiting.append(following)
+        if changes:
+            await self._store.commit(self._lease, changes)
+        for change in changes:
+            self._watcher.changed(self._new.id, change)
+        for command in commands:
+            await self._carry_out(command, tasks)
+
+    def _at_once(self, command: cmd.Command) -> ev.Event | None:
+        """The event a command ends in, where knowing it takes no work."""
+        match command:
+            case cmd.PrepareShards(subtask_id=subtask_id) if self._subtask(subtask_id).spec.foreach is None:
+                return ev.ShardsPrepared(subtask_id=subtask_id, pieces=(Whole(),))
+            case cmd.GatherResult(subtask_id=subtask_id) if is_single(self._subtask(subtask_id)):
+                part = single_part(self._subtask(subtask_id))
+                return ev.ResultGathered(subtask_id=subtask_id, result=part.result, artifacts=part.files)
+            case _:
+                return None
+
+    async def _carry_out(self, command: cmd.Command, tasks: asyncio.TaskGroup) -> None:
+        match command:
+            case cmd.Dispatch():
+                await self._dispatch(command)
+            case cmd.CancelAttempt(attempt_id=attempt_id):
+                await self._engine.cancel(attempt_id)
+            case cmd.PrepareShards(subtask_id=subtask_id):
+                tasks.create_task(self._prepare(self._subtask(subtask_id)))
+            case cmd.GatherResult(subtask_id=subtask_id):
+                tasks.create_task(self._gather(self._subtask(subtask_id)))
+
+    async def _dispatch(self, command: cmd.Dispatch) -> None:
+        try:
+            assignment: Assignment = build_assignment(self._progress, command, self._inputs, self._blobs)
+        except UserError as error:
+            self._mailbox.put_nowait(ev.PrepareFailed(subtask_id=command.subtask_id, reason=str(error)))
+            self._mailbox.put_nowait(
+                ev.AttemptLost(attempt_id=command.attempt_id, worker="", reason=str(error), at=self._clock.now())
+            )
+            return
+        await self._engine.submit(assignment, self)
+
+    async def _prepare(self, subtask: SubtaskProgress) -> None:
+        event: ev.Event
+        try:
+            pieces = await asyncio.to_thread(prepare_pieces, self._progress, subtask, self._inputs, self._blobs)
+            event = ev.ShardsPrepared(subtask_id=subtask.spec.id, pieces=pieces)
+        except (UserError, OSError) as error:
+            event = ev.PrepareFailed(subtask_id=subtask.spec.id, reason=str(error))
+        self._mailbox.put_nowait(event)
+
+    async def _gather(self, subtask: SubtaskProgress) -> None:
+        event: ev.Event
+        try:
+            result, artifacts = await asyncio.to_thread(gather_result, subtask, self._blobs)
+            event = ev.ResultGathered(subtask_id=subtask.spec.id, result=result, artifacts=artifacts)
+        except (UserError, OSError) as error:
+            event = ev.GatherFailed(subtask_id=subtask.spec.id, reason=str(error))
+        self._mailbox.put_nowait(event)
+
+    async def _watch_store(self) -> None:
+        """Keep the lease, and notice a cancellation asked for in another process."""
+        since_renewal = 0.0
+        while True:
+            await asyncio.sleep(CANCEL_POLL_SECONDS)
+            reason = await self._store.cancel_requested(self._new.id)
+            if reason is not None:
+                self.cancel(reason)
+            since_renewal += CANCEL_POLL_SECONDS
+            if since_renewal >= self._renew_seconds:
+                since_renewal = 0.0
+                await self._store.renew(self._lease)
+
+    async def _watch_deadline(self) -> None:
+        seconds = self._new.options.timeout_seconds
+        if seconds is not None:
+            await asyncio.sleep(seconds)
+            reason = f"the run's time limit of {seconds:g} s was reached"
+            self._mailbox.put_nowait(ev.CancelRequested(reason=reason, failed=True))
+
+    async def _abandon(self) -> None:
+        """Leave nothing at the engine, however the loop ended."""
+        for attempt_id in tuple(self._progress.in_flight):
+            await self._engine.cancel(attempt_id)
+
+    def _subtask(self, subtask_id: str) -> SubtaskProgress:
+        return self._progress.subtasks[subtask_id]

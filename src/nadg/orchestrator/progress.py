@@ -1,0 +1,97 @@
+"""Where a run stands, as `decide` sees it: references and counters, never content."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from nadg.domain.assignment import Part, Piece
+from nadg.domain.blob import FileRef, Value
+from nadg.domain.plan import Plan, SkillWork, Subtask
+from nadg.domain.run import RunOptions
+from nadg.domain.skill import SkillSpec
+from nadg.domain.states import RunState, ShardState, SubtaskState, is_final
+
+DEFAULT_MAX_IN_FLIGHT = 1000
+"""Attempts of one run that the engine may hold at a time; the rest wait here, where they cost nothing."""
+
+
+@dataclass(slots=True)
+class ShardProgress:
+    """One shard: its piece, its tries, and what its successful try gave."""
+
+    piece: Piece
+    state: ShardState = ShardState.QUEUED
+    tries: int = 0
+    current_attempt: str = ""
+    lost_workers: tuple[str, ...] = ()
+    part: Part | None = None
+    per_item: bool = False
+
+
+@dataclass(slots=True)
+class SubtaskProgress:
+    """One subtask: its shards, those that wait for room, and how many have not ended."""
+
+    spec: Subtask
+    merges: bool = False
+    """Whether its parts are made one by a closing merge shard."""
+    tolerates_missing: bool = False
+    state: SubtaskState = SubtaskState.WAITING
+    reason: str = ""
+    shards: list[ShardProgress] = field(default_factory=list)
+    queued: deque[int] = field(default_factory=deque)
+    open_shards: int = 0
+    merge_index: int | None = None
+    result: Value | None = None
+    artifacts: tuple[FileRef, ...] = ()
+
+
+@dataclass(slots=True)
+class RunProgress:
+    """A whole run. `decide` advances it in place: a copy per event would cost shards times events."""
+
+    run_id: str
+    plan: Plan
+    options: RunOptions
+    subtasks: dict[str, SubtaskProgress]
+    max_in_flight: int = DEFAULT_MAX_IN_FLIGHT
+    state: RunState = RunState.PLANNED
+    in_flight: dict[str, tuple[str, int]] = field(default_factory=dict)
+    """Attempts at the engine: attempt id to (subtask id, shard index)."""
+    started: set[str] = field(default_factory=set)
+    """Those of them that a worker has begun."""
+    stopping: RunState | None = None
+    """The final state this run is being stopped for, once something decided to stop it."""
+    stop_reason: str = ""
+
+    @property
+    def ended(self) -> bool:
+        return is_final(self.state)
+
+    def continues(self, subtask: SubtaskProgress) -> bool:
+        """Whether the run goes on when this subtask fails."""
+        return self.options.continue_on_failure or subtask.spec.on_failure == "continue"
+
+
+def create_progress(
+    run_id: str,
+    plan: Plan,
+    options: RunOptions,
+    skills: Mapping[str, SkillSpec],
+    *,
+    max_in_flight: int = DEFAULT_MAX_IN_FLIGHT,
+) -> RunProgress:
+    """A run before its first event."""
+    subtasks = {spec.id: _subtask_progress(spec, skills) for spec in plan.subtasks}
+    return RunProgress(run_id=run_id, plan=plan, options=options, subtasks=subtasks, max_in_flight=max_in_flight)
+
+
+def _subtask_progress(spec: Subtask, skills: Mapping[str, SkillSpec]) -> SubtaskProgress:
+    skill = skills.get(spec.work.skill) if isinstance(spec.work, SkillWork) else None
+    return SubtaskProgress(
+        spec=spec,
+        merges=skill is not None and skill.merges and spec.foreach is not None,
+        tolerates_missing=skill is not None and skill.tolerates_missing,
+    )

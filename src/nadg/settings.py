@@ -1,0 +1,62 @@
+"""Every setting of NADG: environment variables `NADG_…`, or a `.env` file in the current folder.
+
+Only the CLI and the composition root read this; everything else is given plain values.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from typing_extensions import Annotated
+
+from nadg.domain.tier import Tier
+
+
+class Settings(BaseSettings):
+    """The settings; each is documented in docs/SETTINGS.md, units in the names."""
+
+    model_config = SettingsConfigDict(env_prefix="NADG_", env_file=".env", extra="ignore")
+
+    home: Path = Field(
+        default_factory=lambda: Path.home() / ".nadg",
+        description="folder of the database, the blobs, the logs and the grid's token",
+    )
+    database_url: str = Field(
+        default="", description="SQLAlchemy URL of the database; empty: SQLite in the home folder"
+    )
+    workers: int = Field(
+        default_factory=lambda: os.cpu_count() or 1,
+        ge=0,
+        le=1024,
+        description="local worker processes of `nadg up`, and of `nadg run` where no grid is up",
+    )
+    worker_token: SecretStr | None = Field(
+        default=None,
+        description="secret shared by the master and its workers; made and kept in the home folder if unset",
+    )
+    worker_urls: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="more workers to use, separated by commas, beside the registered ones"
+    )
+    min_sandbox: Tier = Field(
+        default=Tier.LANDLOCK, description="weakest sandbox tier that runs accept: landlock, namespaces or none"
+    )
+    allow_unsafe_none: bool = Field(
+        default=False,
+        description="let local workers run code without kernel isolation; only for code you wrote yourself",
+    )
+    grace_seconds: float = Field(
+        default=5.0, gt=0, description="how long a worker may be out of reach before its attempts are lost"
+    )
+    no_worker_seconds: float = Field(
+        default=10.0, gt=0, description="how long an attempt waits when no worker can take it"
+    )
+    lease_seconds: float = Field(
+        default=15.0, gt=1, description="how long a run stays with a master that gives no sign of life"
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="warning", description="what the log on stderr shows"
+    )
