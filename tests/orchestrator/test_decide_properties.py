@@ -20,7 +20,8 @@ from nadg.domain.plan import Foreach, Plan, PythonWork, Subtask
 from nadg.domain.run import RunOptions
 from nadg.domain.states import RunState, ShardState, SubtaskState, is_final
 from nadg.domain.tier import Tier
-from nadg.orchestrator.decide import Decision, decide
+from nadg.orchestrator.decide import decide
+from nadg.orchestrator.moves import Decision
 from nadg.orchestrator.progress import RunProgress, create_progress
 
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)

@@ -37,7 +37,7 @@ class RunStore(Protocol):
 
     async def commit(self, lease: Lease, changes: Sequence[Change]) -> int: ...
 
-    async def renew(self, lease: Lease) -> None: ...
+    async def renew(self, lease: Lease, lease_seconds: float) -> None: ...
 
     async def cancel_requested(self, run_id: str) -> str | None: ...
 
@@ -64,12 +64,12 @@ class RunLoop:
         clock: Clock,
         skills: Mapping[str, SkillSpec],
         watcher: RunWatcher,
-        renew_seconds: float = 5.0,
+        lease_seconds: float = 15.0,
     ) -> None:
         self._new, self._lease = new, lease
         self._store, self._engine, self._blobs, self._clock = store, engine, blobs, clock
         self._watcher = watcher
-        self._renew_seconds = renew_seconds
+        self._lease_seconds = lease_seconds
         self._inputs: tuple[FileRef, ...] = tuple(file.ref for file in new.inputs)
         self._mailbox: asyncio.Queue[ev.Event] = asyncio.Queue()
         self._progress = create_progress(new.id, new.plan, new.options, skills)
@@ -190,9 +190,9 @@ class RunLoop:
             if reason is not None:
                 self.cancel(reason)
             since_renewal += CANCEL_POLL_SECONDS
-            if since_renewal >= self._renew_seconds:
+            if since_renewal >= self._lease_seconds / 3:
                 since_renewal = 0.0
-                await self._store.renew(self._lease)
+                await self._store.renew(self._lease, self._lease_seconds)
 
     async def _watch_deadline(self) -> None:
         seconds = self._new.options.timeout_seconds

@@ -1,0 +1,104 @@
+"""How many trivial shards a second go through everything: plan, SQLite file, link, sandbox, and back?
+
+Peers in the same run: a loop that forks a child per task and waits for it (the least any isolation by
+process can cost), and `python -c` per task (what a script does).
+
+    python benchmarks/dispatch.py [--shards 2000] [--workers 2] [--rounds 3]
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from environment import print_environment, spread
+
+from nadg.bootstrap.grid import Grid, open_grid
+from nadg.bootstrap.quiet import QuietWatcher
+from nadg.domain.run import RunOptions
+from nadg.domain.states import RunState
+from nadg.settings import Settings
+
+
+def fork_loop(count: int) -> float:
+    """Tasks a second of a bare fork, exit and wait."""
+    started = time.perf_counter()
+    for _ in range(count):
+        child = os.fork()
+        if child == 0:
+            os._exit(0)
+        os.waitpid(child, 0)
+    return count / (time.perf_counter() - started)
+
+
+def python_loop(count: int) -> float:
+    """Tasks a second of a cold interpreter each, as many at a time as there are cores."""
+    started = time.perf_counter()
+    width = os.cpu_count() or 1
+    running: list[subprocess.Popen[bytes]] = []
+    for _ in range(count):
+        if len(running) == width:
+            running.pop(0).wait()
+        running.append(subprocess.Popen([sys.executable, "-c", "1 + 1"]))
+    for process in running:
+        process.wait()
+    return count / (time.perf_counter() - started)
+
+
+def write_plan(folder: Path, shards: int) -> Path:
+    """A plan of one subtask over `shards` items, one per shard."""
+    path = folder / "plan.yaml"
+    path.write_text(
+        "goal: dispatch\nsubtasks:\n  - id: tick\n    work: {kind: python, code: 'result = item + 1'}\n"
+        f"    foreach: {{items: {list(range(shards))}, shard_size: 1}}\n"
+    )
+    return path
+
+
+async def measure(grid: Grid, plan: Path, shards: int) -> float:
+    """Shards a second of one run, from its submission to its end."""
+    planned = await grid.plan(None, plan, [])
+    started = time.perf_counter()
+    record = await grid.run(planned, RunOptions(), QuietWatcher())
+    seconds = time.perf_counter() - started
+    if record.state is not RunState.SUCCEEDED:
+        raise SystemExit(f"the run {record.state}: {record.reason}")
+    return shards / seconds
+
+
+async def grid_rates(shards: int, workers: int, rounds: int) -> list[float]:
+    with tempfile.TemporaryDirectory() as folder:
+        settings = Settings(home=Path(folder) / "home")
+        async with open_grid(settings, workers=workers) as grid:
+            warm_up = write_plan(Path(folder), 50)
+            await measure(grid, warm_up, 50)
+            plan = write_plan(Path(folder), shards)
+            return [await measure(grid, plan, shards) for _ in range(rounds)]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--shards", type=int, default=2000)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    print_environment("sqlalchemy", "msgspec", "websockets")
+    forks = [fork_loop(options.shards) for _ in range(options.rounds)]
+    print(f"bare fork loop:      {spread(forks, 'tasks/s')}")
+    cold = [python_loop(100)]
+    print(f"python -c per task:  {spread(cold, 'tasks/s')}")
+    rates = asyncio.run(grid_rates(options.shards, options.workers, options.rounds))
+    print(f"nadg, {options.workers} workers:     {spread(rates, 'shards/s')}")
+    best = sorted(rates)[len(rates) // 2]
+    print(f"ratio to the bare fork loop: {best / sorted(forks)[len(forks) // 2]:.2f}")
+    print(f"ratio to python -c:          {best / cold[0]:.1f}")
+
+
+if __name__ == "__main__":
+    main()

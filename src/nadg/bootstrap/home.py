@@ -1,0 +1,65 @@
+"""The home folder: where the database, the blobs, the logs and the grid's token live."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from pathlib import Path
+
+from nadg.domain.errors import UserError
+from nadg.settings import Settings
+
+
+class Home:
+    """Paths below one folder, made on first use and readable by their owner alone."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.folder = settings.home.expanduser().absolute()
+        self._settings = settings
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise UserError(
+                f"NADG_HOME={self.folder}: cannot be made ({error.strerror}); name a writable folder"
+            ) from error
+        if not os.access(self.folder, os.W_OK | os.X_OK):
+            raise UserError(f"NADG_HOME={self.folder}: cannot be written to; name a writable folder")
+
+    @property
+    def database(self) -> str | Path:
+        """The configured URL, or the SQLite file here."""
+        return self._settings.database_url or self.folder / "nadg.db"
+
+    @property
+    def blobs(self) -> Path:
+        return self.folder / "blobs"
+
+    @property
+    def logs(self) -> Path:
+        return self._made("logs")
+
+    @property
+    def workers(self) -> Path:
+        """Below it, one folder per local worker."""
+        return self._made("workers")
+
+    def worker_token(self) -> str:
+        """The grid's secret: the configured one, or one made here once. Several processes may race for it."""
+        if self._settings.worker_token is not None:
+            return self._settings.worker_token.get_secret_value()
+        path = self.folder / "worker.token"
+        fresh = self.folder / f"worker.token.{secrets.token_hex(4)}"
+        if not path.exists():
+            descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "w") as file:
+                file.write(secrets.token_urlsafe(32))
+            with contextlib.suppress(FileExistsError):
+                os.link(fresh, path)
+            fresh.unlink()
+        return path.read_text().strip()
+
+    def _made(self, name: str) -> Path:
+        path = self.folder / name
+        path.mkdir(exist_ok=True, mode=0o700)
+        return path

@@ -1,0 +1,58 @@
+"""How the local workers of this process are started, and where they keep their things."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import msgspec
+import psutil
+
+from nadg.bootstrap.home import Home
+from nadg.engines.local import Launch
+from nadg.sandbox import Policy
+from nadg.settings import Settings
+from nadg.worker.settings import WorkerSettings
+
+ARGV = (sys.executable, "-m", "nadg.worker")
+
+
+def create_launches(settings: Settings, home: Home, count: int) -> list[Launch]:
+    """One worker of one slot each: as many processes as the machine has cores, by default."""
+    remove_leftovers(home.workers)
+    token = home.worker_token()
+    return [_launch(settings, home, token, number) for number in range(1, count + 1)]
+
+
+def _launch(settings: Settings, home: Home, token: str, number: int) -> Launch:
+    worker = WorkerSettings(
+        name=f"local-{os.getpid()}-{number}",
+        root=str(own_folder(home.workers, number)),
+        port=0,
+        token=token,
+        policy=Policy(allow_none=settings.allow_unsafe_none),
+        grace_seconds=settings.grace_seconds * 2,
+    )
+    log = home.logs / f"worker-{number}.log"
+    return Launch(argv=ARGV, settings=msgspec.json.encode(worker), token=token, log=log)
+
+
+def own_folder(workers: Path, number: int) -> Path:
+    """The folder of one local worker; its name tells which process it belongs to."""
+    return workers / f"{os.getpid()}-{number}"
+
+
+def remove_own_folders(workers: Path) -> None:
+    """Remove what the local workers of this process left behind."""
+    for folder in workers.glob(f"{os.getpid()}-*"):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def remove_leftovers(workers: Path) -> None:
+    """Remove the folders of masters that were killed before they could."""
+    for folder in workers.iterdir():
+        owner = folder.name.partition("-")[0]
+        if owner.isdigit() and not psutil.pid_exists(int(owner)):
+            shutil.rmtree(folder, ignore_errors=True)

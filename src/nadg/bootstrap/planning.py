@@ -1,0 +1,94 @@
+"""From what the user gave to a validated plan and its input files."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import msgspec
+
+from nadg.bootstrap.home import Home
+from nadg.domain.blob import BlobRef
+from nadg.domain.errors import UserError
+from nadg.domain.inputs import InputFile
+from nadg.domain.plan import Plan
+from nadg.domain.skill import SkillSpec
+from nadg.domain.validate import parse_plan
+from nadg.link.blobfolder import BlobFolder
+from nadg.planning.builtin import BuiltinPlanner
+from nadg.planning.file import load_plan
+from nadg.planning.inspect import inspect_input
+from nadg.settings import Settings
+from nadg.skills.registry import load_registry
+
+
+class PlannedRun(msgspec.Struct, frozen=True, kw_only=True):
+    """A plan that may run, with what it was made from."""
+
+    command: str
+    planner: str
+    plan: Plan
+    inputs: tuple[InputFile, ...]
+
+
+async def plan_run(
+    command: str | None,
+    plan_file: Path | None,
+    inputs: Sequence[Path],
+    skills: Mapping[str, SkillSpec],
+    blobs: BlobFolder,
+) -> PlannedRun:
+    """Plan a command, or read a plan file. Raises UserError, naming everything that is wrong."""
+    files = await asyncio.to_thread(take_inputs, inputs, blobs)
+    if plan_file is not None:
+        document = load_plan(plan_file)
+        plan = parse_plan(document, skills=skills, inputs=files)
+        return PlannedRun(command=command or plan.goal or plan_file.name, planner="file", plan=plan, inputs=files)
+    if command is None or not command.strip():
+        raise UserError('the command is empty; say what to do, such as "Summarise the reviews"')
+    plan = await BuiltinPlanner().plan(command, files, skills)
+    return PlannedRun(command=command, planner="builtin", plan=plan, inputs=files)
+
+
+def take_inputs(paths: Sequence[Path], blobs: BlobFolder) -> tuple[InputFile, ...]:
+    """Judge each file and keep its content. Raises UserError for the first that cannot be used."""
+    seen: dict[str, Path] = {}
+    files: list[InputFile] = []
+    for path in paths:
+        if path.name in seen:
+            raise UserError(
+                f"--input: {seen[path.name]} and {path} are both called {path.name}; rename one of them"
+            )
+        seen[path.name] = path
+        inspect_input(path, path.name, BlobRef(sha256="0" * 64, size=0))
+        files.append(inspect_input(path, path.name, blobs.adopt(path)))
+    return tuple(files)
+
+
+class PlanDesk:
+    """Plans without a grid."""
+
+    def __init__(self, skills: Mapping[str, SkillSpec], blobs: BlobFolder) -> None:
+        self._skills, self._blobs = skills, blobs
+
+    async def plan(self, command: str | None, plan_file: Path | None, inputs: Sequence[Path]) -> PlannedRun:
+        """See `plan_run`."""
+        return await plan_run(command, plan_file, inputs, self._skills, self._blobs)
+
+
+@asynccontextmanager
+async def open_planner(settings: Settings) -> AsyncIterator[PlanDesk]:
+    """Planning only: no store, no workers."""
+    yield PlanDesk(load_skills(), BlobFolder(Home(settings).blobs))
+
+
+def load_skills() -> Mapping[str, SkillSpec]:
+    """The installed skills by name."""
+    return load_registry().specs
+
+
+def load_skill(name: str) -> SkillSpec:
+    """One installed skill. Raises UserError, naming the nearest, where there is none of that name."""
+    return load_registry().get(name).spec

@@ -1,0 +1,43 @@
+"""The store alone, for commands that look at runs or workers and start nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from nadg.bootstrap.home import Home
+from nadg.domain.clock import SystemClock
+from nadg.domain.run import RunRecord
+from nadg.link.blobfolder import BlobFolder
+from nadg.orchestrator.answer import compose_answer
+from nadg.orchestrator.export import run_document
+from nadg.settings import Settings
+from nadg.store import open_store
+from nadg.store.api import Runs, Store, Workers
+
+
+class StoreOnly:
+    """The runs and workers of a store, and what their records say."""
+
+    def __init__(self, store: Store, blobs: BlobFolder) -> None:
+        self.runs: Runs = store.runs
+        self.workers: Workers = store.workers
+        self._blobs = blobs
+
+    def run_document(self, record: RunRecord) -> dict[str, Any]:
+        """The content of `run.json`."""
+        return run_document(record, self._blobs)
+
+    async def answer_text(self, record: RunRecord) -> str:
+        """The answer as Markdown."""
+        return await asyncio.to_thread(compose_answer, record, self._blobs)
+
+
+@asynccontextmanager
+async def open_store_only(settings: Settings) -> AsyncIterator[StoreOnly]:
+    """The store of the configured home, for the length of a `with`."""
+    home = Home(settings)
+    async with open_store(home.database, SystemClock()) as store:
+        yield StoreOnly(store, BlobFolder(home.blobs))

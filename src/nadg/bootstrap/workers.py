@@ -1,0 +1,197 @@
+"""The workers of a grid: those that are registered, those that settings name, and local ones started here."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Sequence, Set
+from contextlib import AsyncExitStack
+from types import TracebackType
+from typing import Protocol, Self
+
+from nadg.bootstrap.home import Home
+from nadg.bootstrap.local import create_launches, remove_own_folders
+from nadg.domain.errors import LinkLost, LinkRefused, NotFound, UserError
+from nadg.domain.worker import WorkerInfo, WorkerNode, WorkerStatus
+from nadg.engines.grid import GridEngine, WorkerView, ask_worker
+from nadg.engines.local import LocalWorkers
+from nadg.link.dial import link_url
+from nadg.settings import Settings
+from nadg.store.api import Store
+
+ASK_SECONDS = 3.0
+"""How long a registered worker has to answer before it counts as out of reach."""
+READY_SECONDS = 60.0
+SET_BY_HAND = "set by hand"
+"""The reason of a worker that a person took out of use; it is left alone."""
+LOOK_SECONDS = 2.0
+"""How often the registry is brought up to date with the links."""
+
+
+class PoolWatcher(Protocol):
+    """Who is told about workers."""
+
+    def workers(self, views: Sequence[WorkerView]) -> None: ...
+
+    def notice(self, text: str) -> None: ...
+
+
+class WorkerPool:
+    """Gives an engine its workers; its end stops those that it started."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        home: Home,
+        engine: GridEngine,
+        store: Store,
+        own: int | None,
+        register: bool = False,
+    ) -> None:
+        self._settings, self._home, self._engine, self._store = settings, home, engine, store
+        self._own = own
+        self._register = register
+        self._token = home.worker_token()
+        self._local: LocalWorkers | None = None
+        self._stack = AsyncExitStack()
+        self._nodes: dict[str, WorkerNode] = {}
+        self._registered: set[str] = set()
+        self._ensured = asyncio.Lock()
+        self._ready = False
+        self._tasks = asyncio.TaskGroup()
+        self._watching: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        await self._tasks.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._watching is not None:
+            self._watching.cancel()
+        try:
+            await self._tasks.__aexit__(kind, error, trace)
+        finally:
+            await self._stack.aclose()
+            await asyncio.to_thread(remove_own_folders, self._home.workers)
+            await self._forget(self._registered)
+
+    async def ensure(self, watcher: PoolWatcher) -> int:
+        """Have workers connected, and say how many. Raises UserError where none can be had."""
+        async with self._ensured:
+            if not self._ready:
+                reached = await self._connect_known(watcher) if self._own is None else 0
+                if not reached:
+                    await self._start_local(self._settings.workers if self._own is None else self._own)
+                self._watching = self._tasks.create_task(self._watch(watcher))
+                self._ready = True
+        views = self._engine.workers()
+        watcher.workers(views)
+        return len(views)
+
+    # -- workers that are there already
+
+    async def _connect_known(self, watcher: PoolWatcher) -> int:
+        """Link to every registered or configured worker that answers; how many did."""
+        nodes = [node for node in await self._store.workers.list() if node.reason != SET_BY_HAND]
+        self._nodes = {node.vm_url: node for node in nodes}
+        named = [checked_worker_url(url) for url in self._settings.worker_urls]
+        urls = list(dict.fromkeys([*self._nodes, *named]))
+        answers = await asyncio.gather(*(self._ask(url) for url in urls))
+        for url, answer in zip(urls, answers, strict=True):
+            if isinstance(answer, WorkerInfo):
+                self._engine.add_worker(url, self._token)
+            elif url in named:
+                raise UserError(f"NADG_WORKER_URLS: {answer}")
+            else:
+                await self._note_silent(self._nodes[url], answer, watcher)
+        reached = sum(isinstance(answer, WorkerInfo) for answer in answers)
+        if reached:
+            await self._engine.wait_ready(reached, READY_SECONDS)
+        return reached
+
+    async def _ask(self, url: str) -> WorkerInfo | str:
+        try:
+            return await ask(url, self._token)
+        except UserError as error:
+            return str(error)
+
+    async def _note_silent(self, node: WorkerNode, reason: str, watcher: PoolWatcher) -> None:
+        """A local worker that does not answer is one whose `nadg up` was killed: forget it."""
+        with contextlib.suppress(NotFound):
+            if node.local:
+                await self._store.workers.remove(node.id)
+            else:
+                await self._store.workers.set_status(node.id, WorkerStatus.OFFLINE, reason)
+                watcher.notice(f"worker {node.vm_url} is not used: {reason}")
+
+    # -- workers of our own
+
+    async def _start_local(self, count: int) -> None:
+        if count == 0:
+            raise UserError(
+                "there is no worker: none that is registered answers, and NADG_WORKERS (or --workers) is 0; "
+                "set it to 1 or more, start `nadg up`, or register a worker with `nadg workers add URL`"
+            )
+        launches = create_launches(self._settings, self._home, count)
+        self._local = await self._stack.enter_async_context(LocalWorkers(self._engine, launches))
+        await self._engine.wait_ready(count, READY_SECONDS)
+
+    # -- the registry
+
+    async def _watch(self, watcher: PoolWatcher) -> None:
+        """Keep the registry and the watcher up to date with what the links say."""
+        while True:
+            views = self._engine.workers()
+            watcher.workers(views)
+            for view in views:
+                await self._note(view)
+            await self._forget(self._registered - {view.url for view in views})
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def _note(self, view: WorkerView) -> None:
+        own = view.url not in self._nodes
+        if own and not self._register:
+            return
+        if view.info is not None and view.state == "ready":
+            busy = view.in_flight >= view.info.slots
+            if own and view.url not in self._registered:
+                await self._store.workers.add(view.url, view.info.name, local=True)
+                self._registered.add(view.url)
+            status = WorkerStatus.BUSY if busy else WorkerStatus.ACTIVE
+            await self._store.workers.seen(view.url, view.info, status)
+        elif not own:
+            with contextlib.suppress(NotFound):
+                node = self._nodes[view.url]
+                await self._store.workers.set_status(node.id, WorkerStatus.OFFLINE, view.reason or view.state)
+
+    async def _forget(self, urls: Set[str]) -> None:
+        """Take local workers that are gone out of the registry."""
+        for url in tuple(urls):
+            self._registered.discard(url)
+            with contextlib.suppress(NotFound):
+                await self._store.workers.remove((await self._store.workers.get(url)).id)
+
+
+def checked_worker_url(url: str) -> str:
+    """The URL without a trailing slash. Raises UserError where it is no http(s) URL of a worker."""
+    link_url(url)
+    return url.rstrip("/")
+
+
+async def ask(url: str, token: str) -> WorkerInfo:
+    """What the worker at this URL says of itself. Raises UserError where it gives no such answer."""
+    try:
+        async with asyncio.timeout(ASK_SECONDS):
+            return await ask_worker(url, token)
+    except TimeoutError:
+        raise UserError(f"{url} gave no answer in {ASK_SECONDS:g} s; is a worker running there?") from None
+    except (LinkLost, LinkRefused, OSError) as error:
+        raise UserError(f"{url} cannot be used: {error}") from error
+
+
+async def test_worker(settings: Settings, url: str) -> WorkerInfo:
+    """Open a real link and hear the worker's hello. Raises UserError, in one sentence, where that fails."""
+    return await ask(checked_worker_url(url), Home(settings).worker_token())
