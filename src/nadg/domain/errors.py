@@ -7,6 +7,8 @@ NadgError
 ├── LeaseLost            another master owns the run now; this one must stop working on it
 ├── IllegalTransition    a bug: a state was asked to make a move its table does not list
 ├── BlobRefused          bytes that do not hash to the name they came under
+├── LinkLost             a link ended while something was under way on it
+├── StoreUnavailable     the database failed: disk full, locked for too long; nothing of that write was kept
 ├── LinkRefused          the other end of a link speaks another version or sent a bad frame
 └── SandboxUnavailable   the wanted protection cannot be applied on this host
 """
@@ -50,6 +52,14 @@ class IllegalTransition(NadgError):
 
 class BlobRefused(NadgError):
     """Content did not match its SHA-256 name or its announced size."""
+
+
+class LinkLost(NadgError):
+    """A link ended, by either end or by the network; the message says what is known of why."""
+
+
+class StoreUnavailable(NadgError):
+    """The database could not be read or written now; what it was asked for was not done, not even in part."""
 
 
 class LinkRefused(NadgError):

@@ -18,8 +18,11 @@ class Tier(enum.StrEnum):
     @property
     def strength(self) -> int:
         """Comparable rank; a higher tier includes what a lower one stops."""
-        return list(Tier).index(self)
+        return _STRENGTHS[self]
 
     def satisfies(self, wanted: Tier) -> bool:
         """Whether work that demands `wanted` may run here."""
         return self.strength >= wanted.strength
+
+
+_STRENGTHS = {tier: rank for rank, tier in enumerate(Tier)}
