@@ -1,0 +1,1 @@
+"""The link between a master and a worker: frames, blobs and one end's session."""
