@@ -1,0 +1,157 @@
+"""What a store offers: the SQL store and the fake in memory both have exactly these methods."""
+
+from __future__ import annotations
+
+import builtins
+import datetime
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+
+from nadg.domain.blob import BlobRef
+from nadg.domain.changes import Change
+from nadg.domain.run import Lease, NewRun, RunRecord, RunSummary
+from nadg.domain.states import RunState
+from nadg.domain.worker import WorkerInfo, WorkerNode, WorkerStatus
+
+LEASE_SECONDS = 30.0
+"""How long a lease lasts without being renewed."""
+
+
+class StoredEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """A change as the event log keeps it; `seq` counts from 1 within its run, without holes."""
+
+    seq: int
+    at: datetime.datetime
+    change: Change
+
+
+class StoredBlob(msgspec.Struct, frozen=True, kw_only=True):
+    """A blob the store knows of, for pruning."""
+
+    blob: BlobRef
+    created_at: datetime.datetime
+    last_used_at: datetime.datetime
+
+
+class Runs(Protocol):
+    """Runs and everything below them. A write needs the run's lease; whoever lost it gets LeaseLost."""
+
+    async def create(self, new: NewRun, owner: str, lease_seconds: float = LEASE_SECONDS) -> Lease:
+        """Store a planned run with its waiting subtasks. Raises UserError where the id is taken."""
+        ...
+
+    async def get(self, run_id: str) -> RunRecord:
+        """The whole run as of one moment. Raises NotFound."""
+        ...
+
+    async def list(self, limit: int = 50, states: Iterable[RunState] | None = None) -> builtins.list[RunSummary]:
+        """Newest first."""
+        ...
+
+    async def find(self, prefix: str) -> str:
+        """The one run id that starts so. Raises NotFound, or UserError where several do."""
+        ...
+
+    async def request_cancel(self, run_id: str, reason: str) -> bool:
+        """Ask whoever owns the run to end it; False where it has ended. The first reason is kept."""
+        ...
+
+    async def cancel_requested(self, run_id: str) -> str | None:
+        """The reason of a request to cancel, None where there was none. Raises NotFound."""
+        ...
+
+    async def claim(self, run_id: str, owner: str, lease_seconds: float = LEASE_SECONDS) -> Lease | None:
+        """Take over a run whose lease has run out or was released; None where it has not, or the run ended."""
+        ...
+
+    async def renew(self, lease: Lease, lease_seconds: float = LEASE_SECONDS) -> None:
+        """Keep the lease from now for that long. Raises LeaseLost."""
+        ...
+
+    async def release(self, lease: Lease) -> None:
+        """Give the lease back, so that another may claim at once; harmless where it is lost already."""
+        ...
+
+    async def commit(self, lease: Lease, changes: Sequence[Change]) -> int:
+        """Write all changes and their events, or none; gives the sequence number of the last event.
+
+        Commits that wait at the same time share a transaction. Raises LeaseLost, IllegalTransition where
+        a change is no legal move (an attempt ends once), StoreUnavailable where the database fails.
+        A caller that is cancelled meanwhile cannot tell whether its changes were written.
+        """
+        ...
+
+    async def events_after(self, run_id: str, seq: int, limit: int = 1000) -> builtins.list[StoredEvent]:
+        """The next events in order; empty for a run that does not exist."""
+        ...
+
+    async def delete(self, run_id: str) -> None:
+        """Forget a run, whole. Raises NotFound, UserError while it still goes on."""
+        ...
+
+
+class Workers(Protocol):
+    """The registry of worker nodes."""
+
+    async def add(self, url: str, name: str = "", local: bool = False) -> WorkerNode:
+        """Register a worker, offline until it is seen; the same URL again gives the row that is there."""
+        ...
+
+    async def list(self) -> builtins.list[WorkerNode]:
+        """Oldest first."""
+        ...
+
+    async def get(self, key: str) -> WorkerNode:
+        """By id, URL or name. Raises NotFound, or UserError where a name fits several."""
+        ...
+
+    async def remove(self, worker_id: str) -> None:
+        """Raises NotFound."""
+        ...
+
+    async def set_status(self, worker_id: str, status: WorkerStatus, reason: str = "") -> None:
+        """Raises NotFound."""
+        ...
+
+    async def seen(self, url: str, info: WorkerInfo, status: WorkerStatus) -> WorkerNode:
+        """A worker spoke: note what it says of itself; one not known yet is registered."""
+        ...
+
+
+class BlobIndex(Protocol):
+    """Which blobs exist and when each was last of use; the bytes are files elsewhere."""
+
+    async def record(self, refs: Iterable[BlobRef]) -> None:
+        """Blobs are here, and used now; recording one again only touches it."""
+        ...
+
+    async def touch(self, sha256s: Iterable[str]) -> None:
+        """Blobs were used; unknown names are passed over."""
+        ...
+
+    async def unused_since(self, moment: datetime.datetime, limit: int = 1000) -> builtins.list[StoredBlob]:
+        """Blobs last used before that moment, longest unused first."""
+        ...
+
+    async def forget(self, sha256s: Iterable[str]) -> None:
+        """Blobs are gone."""
+        ...
+
+
+class Store(Protocol):
+    """Everything a master remembers."""
+
+    @property
+    def runs(self) -> Runs: ...
+
+    @property
+    def workers(self) -> Workers: ...
+
+    @property
+    def blobs(self) -> BlobIndex: ...
+
+    async def statistics(self) -> Mapping[str, int]:
+        """A few counts: `runs_STATE`, `workers_STATUS`, `blobs`, `blob_bytes`; states with none are left out."""
+        ...

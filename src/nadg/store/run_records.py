@@ -1,0 +1,171 @@
+"""Reading runs: rows to the records of the domain. The only place that does so."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sqlalchemy import ColumnElement, Connection, Row, ScalarSelect, bindparam, func, select
+
+from nadg.domain.errors import NotFound, UserError
+from nadg.domain.run import AttemptRecord, RunRecord, RunSummary, ShardRecord, SubtaskRecord
+from nadg.domain.states import AttemptState, RunState, ShardState, SubtaskState, is_final
+from nadg.store import codec
+from nadg.store.api import StoredEvent
+from nadg.store.tables import attempts, events, runs, shards, subtasks
+
+_AMBIGUOUS_SHOWN = 5
+_FINAL_SUBTASKS = [str(state) for state in SubtaskState if is_final(state)]
+
+
+def _count_of_subtasks(*conditions: ColumnElement[bool]) -> ScalarSelect[int]:
+    counted = select(func.count()).select_from(subtasks).where(subtasks.c.run_id == runs.c.id, *conditions)
+    return counted.correlate(runs).scalar_subquery()
+
+
+_RUN = select(runs).where(runs.c.id == bindparam("b_run"))
+_SUBTASKS = select(subtasks).where(subtasks.c.run_id == bindparam("b_run")).order_by(subtasks.c.position)
+_SHARDS = (
+    select(shards).where(shards.c.run_id == bindparam("b_run")).order_by(shards.c.subtask_id, shards.c.shard_index)
+)
+_ATTEMPTS = (
+    select(attempts)
+    .where(attempts.c.run_id == bindparam("b_run"))
+    .order_by(attempts.c.subtask_id, attempts.c.shard_index, attempts.c.number)
+)
+_SUMMARIES = (
+    select(
+        runs.c.id,
+        runs.c.command,
+        runs.c.planner,
+        runs.c.state,
+        runs.c.reason,
+        runs.c.created_at,
+        runs.c.finished_at,
+        _count_of_subtasks(subtasks.c.state.in_(_FINAL_SUBTASKS)).label("subtasks_done"),
+        _count_of_subtasks().label("subtasks_total"),
+    )
+    .order_by(runs.c.created_at.desc(), runs.c.id.desc())
+    .limit(bindparam("b_limit"))
+)
+_EVENTS = (
+    select(events.c.seq, events.c.at, events.c.payload)
+    .where(events.c.run_id == bindparam("b_run"), events.c.seq > bindparam("b_seq"))
+    .order_by(events.c.seq)
+    .limit(bindparam("b_limit"))
+)
+_CANCEL_REASON = select(runs.c.cancel_reason).where(runs.c.id == bindparam("b_run"))
+_SAME_START = (
+    select(runs.c.id)
+    .where(func.substr(runs.c.id, 1, bindparam("b_length")) == bindparam("b_prefix"))
+    .order_by(runs.c.id)
+    .limit(_AMBIGUOUS_SHOWN + 1)
+)
+
+
+def no_run(run_id: str) -> NotFound:
+    return NotFound(f"no run {run_id}; see `nadg runs list`")
+
+
+def read_run(connection: Connection, run_id: str) -> RunRecord:
+    """A whole run: four queries, whatever its size."""
+    key = {"b_run": run_id}
+    row = connection.execute(_RUN, key).one_or_none()
+    if row is None:
+        raise no_run(run_id)
+    tries: dict[tuple[str, int], list[AttemptRecord]] = {}
+    for attempt in connection.execute(_ATTEMPTS, key):
+        tries.setdefault((attempt.subtask_id, attempt.shard_index), []).append(_attempt(attempt))
+    pieces: dict[str, list[ShardRecord]] = {}
+    for shard in connection.execute(_SHARDS, key):
+        of_shard = tries.get((shard.subtask_id, shard.shard_index), [])
+        pieces.setdefault(shard.subtask_id, []).append(_shard(shard, of_shard))
+    parts = [_subtask(one, pieces.get(one.id, [])) for one in connection.execute(_SUBTASKS, key)]
+    return _run(row, parts)
+
+
+def read_summaries(connection: Connection, limit: int, states: Iterable[RunState] | None) -> list[RunSummary]:
+    """The newest runs, with how many of their subtasks are over."""
+    query = _SUMMARIES
+    if states is not None:
+        query = query.where(runs.c.state.in_([str(state) for state in states]))
+    rows = connection.execute(query, {"b_limit": limit}).mappings()
+    return [RunSummary(**{**row, "state": RunState(row["state"])}) for row in rows]
+
+
+def find_run(connection: Connection, prefix: str) -> str:
+    """The run whose id starts so."""
+    wanted = prefix.strip().lower()
+    if not wanted:
+        raise UserError("the run id is empty; give its first characters, see `nadg runs list`")
+    found = connection.execute(_SAME_START, {"b_prefix": wanted, "b_length": len(wanted)}).scalars().all()
+    if not found:
+        raise no_run(prefix)
+    if len(found) > 1 and wanted not in found:
+        shown = ", ".join(found[:_AMBIGUOUS_SHOWN]) + (", …" if len(found) > _AMBIGUOUS_SHOWN else "")
+        raise UserError(f"run {prefix!r} could be {shown}; give more of the id")
+    return str(found[0])
+
+
+def read_cancel_reason(connection: Connection, run_id: str) -> str | None:
+    """Whether someone asked to end the run, and why."""
+    row = connection.execute(_CANCEL_REASON, {"b_run": run_id}).one_or_none()
+    if row is None:
+        raise no_run(run_id)
+    return None if row.cancel_reason is None else str(row.cancel_reason)
+
+
+def read_events(connection: Connection, run_id: str, seq: int, limit: int) -> list[StoredEvent]:
+    """What happened after event `seq`."""
+    rows = connection.execute(_EVENTS, {"b_run": run_id, "b_seq": seq, "b_limit": limit})
+    return [StoredEvent(seq=row.seq, at=row.at, change=codec.decode_change(row.payload)) for row in rows]
+
+
+def _attempt(row: Row[tuple[object, ...]]) -> AttemptRecord:
+    return AttemptRecord(
+        id=row.id,
+        number=row.number,
+        state=AttemptState(row.state),
+        worker=row.worker,
+        reason=row.reason,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        outcome=None if row.outcome is None else codec.decode_outcome(row.outcome),
+    )
+
+
+def _shard(row: Row[tuple[object, ...]], tries: list[AttemptRecord]) -> ShardRecord:
+    return ShardRecord(
+        index=row.shard_index,
+        state=ShardState(row.state),
+        piece=codec.decode_piece(row.piece),
+        reason=row.reason,
+        attempts=tuple(tries),
+    )
+
+
+def _subtask(row: Row[tuple[object, ...]], pieces: list[ShardRecord]) -> SubtaskRecord:
+    return SubtaskRecord(
+        id=row.id,
+        state=SubtaskState(row.state),
+        reason=row.reason,
+        result=None if row.result is None else codec.decode_value(row.result),
+        artifacts=() if row.artifacts is None else codec.decode_files(row.artifacts),
+        shards=tuple(pieces),
+    )
+
+
+def _run(row: Row[tuple[object, ...]], parts: list[SubtaskRecord]) -> RunRecord:
+    return RunRecord(
+        id=row.id,
+        command=row.command,
+        planner=row.planner,
+        state=RunState(row.state),
+        reason=row.reason,
+        plan=codec.decode_plan(row.plan),
+        inputs=codec.decode_inputs(row.inputs),
+        options=codec.decode_options(row.options),
+        created_at=row.created_at,
+        finished_at=row.finished_at,
+        cancel_requested=row.cancel_reason is not None,
+        subtasks=tuple(parts),
+    )

@@ -1,0 +1,150 @@
+"""Runs in the database: the async face of creating, leasing, changing, reading and deleting them."""
+
+from __future__ import annotations
+
+import builtins
+import datetime
+from collections.abc import Iterable, Sequence
+
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from nadg.domain.changes import Change
+from nadg.domain.clock import Clock
+from nadg.domain.errors import UserError
+from nadg.domain.run import Lease, NewRun, RunRecord, RunSummary
+from nadg.domain.states import RunState, SubtaskState, is_final
+from nadg.store import codec
+from nadg.store.api import LEASE_SECONDS, StoredEvent
+from nadg.store.commit_queue import CommitQueue
+from nadg.store.database import Database
+from nadg.store.group import Commit
+from nadg.store.leases import claim_run, extend_lease, give_back_lease
+from nadg.store.run_records import (
+    find_run,
+    no_run,
+    read_cancel_reason,
+    read_events,
+    read_run,
+    read_summaries,
+)
+from nadg.store.tables import attempts, events, runs, shards, subtasks
+
+_FINAL = [str(state) for state in RunState if is_final(state)]
+_REQUEST_CANCEL = (
+    update(runs)
+    .where(runs.c.id == bindparam("b_run"), runs.c.cancel_reason.is_(None), runs.c.state.not_in(_FINAL))
+    .values(cancel_reason=bindparam("b_reason"))
+)
+_STANDING = select(runs.c.state, runs.c.lease_expires_at).where(runs.c.id == bindparam("b_run")).with_for_update()
+
+
+class SqlRuns:
+    """See `nadg.store.api.Runs`."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+        self._commits = CommitQueue(database, clock)
+
+    async def create(self, new: NewRun, owner: str, lease_seconds: float = LEASE_SECONDS) -> Lease:
+        lease = Lease(run_id=new.id, owner=owner, term=1)
+        now, expires = self._now_and_later(lease_seconds)
+        await self._database.write(lambda connection: _insert_run(connection, new, lease, now, expires))
+        return lease
+
+    async def get(self, run_id: str) -> RunRecord:
+        return await self._database.read(lambda connection: read_run(connection, run_id))
+
+    async def list(self, limit: int = 50, states: Iterable[RunState] | None = None) -> builtins.list[RunSummary]:
+        return await self._database.read(lambda connection: read_summaries(connection, limit, states))
+
+    async def find(self, prefix: str) -> str:
+        return await self._database.read(lambda connection: find_run(connection, prefix))
+
+    async def request_cancel(self, run_id: str, reason: str) -> bool:
+        return await self._database.write(lambda connection: _request_cancel(connection, run_id, reason))
+
+    async def cancel_requested(self, run_id: str) -> str | None:
+        return await self._database.read(lambda connection: read_cancel_reason(connection, run_id))
+
+    async def claim(self, run_id: str, owner: str, lease_seconds: float = LEASE_SECONDS) -> Lease | None:
+        now, expires = self._now_and_later(lease_seconds)
+        return await self._database.write(lambda connection: claim_run(connection, run_id, owner, now, expires))
+
+    async def renew(self, lease: Lease, lease_seconds: float = LEASE_SECONDS) -> None:
+        _, expires = self._now_and_later(lease_seconds)
+        await self._database.write(lambda connection: extend_lease(connection, lease, expires))
+
+    async def release(self, lease: Lease) -> None:
+        await self._database.write(lambda connection: give_back_lease(connection, lease))
+
+    async def commit(self, lease: Lease, changes: Sequence[Change]) -> int:
+        return await self._commits.commit(Commit(lease, tuple(changes)))
+
+    async def events_after(self, run_id: str, seq: int, limit: int = 1000) -> builtins.list[StoredEvent]:
+        return await self._database.read(lambda connection: read_events(connection, run_id, seq, limit))
+
+    async def delete(self, run_id: str) -> None:
+        now = self._clock.now()
+        await self._database.write(lambda connection: _delete_run(connection, run_id, now))
+
+    async def drain(self) -> None:
+        """Return when every commit so far is answered."""
+        await self._commits.drain()
+
+    def _now_and_later(self, seconds: float) -> tuple[datetime.datetime, datetime.datetime]:
+        now = self._clock.now()
+        return now, now + datetime.timedelta(seconds=seconds)
+
+
+def _insert_run(
+    connection: Connection, new: NewRun, lease: Lease, now: datetime.datetime, expires: datetime.datetime
+) -> None:
+    """A planned run under its first lease, and its subtasks, waiting."""
+    run = {
+        "id": new.id,
+        "command": new.command,
+        "planner": new.planner,
+        "state": str(RunState.PLANNED),
+        "plan": codec.encode_plan(new.plan),
+        "inputs": codec.encode(new.inputs),
+        "options": codec.encode(new.options),
+        "created_at": now,
+        "lease_owner": lease.owner,
+        "lease_term": lease.term,
+        "lease_expires_at": expires,
+    }
+    state = str(SubtaskState.WAITING)
+    parts = [
+        {"run_id": new.id, "id": one.id, "position": position, "title": one.name, "state": state}
+        for position, one in enumerate(new.plan.subtasks)
+    ]
+    try:
+        connection.execute(insert(runs), run)
+    except IntegrityError as error:
+        raise UserError(f"there is a run {new.id} already; a new run needs a new id") from error
+    connection.execute(insert(subtasks), parts)
+
+
+def _request_cancel(connection: Connection, run_id: str, reason: str) -> bool:
+    """A living run is marked once; its owner looks for the mark."""
+    if connection.execute(_REQUEST_CANCEL, {"b_run": run_id, "b_reason": reason}).rowcount:
+        return True
+    row = connection.execute(_STANDING, {"b_run": run_id}).one_or_none()
+    if row is None:
+        raise no_run(run_id)
+    return not is_final(RunState(row.state))
+
+
+def _delete_run(connection: Connection, run_id: str, now: datetime.datetime) -> None:
+    """A run that nobody works on disappears, children first."""
+    row = connection.execute(_STANDING, {"b_run": run_id}).one_or_none()
+    if row is None:
+        raise no_run(run_id)
+    alive = row.lease_expires_at is not None and row.lease_expires_at > now
+    if alive and not is_final(RunState(row.state)):
+        raise UserError(f"run {run_id} is {row.state}; cancel it first: `nadg runs cancel {run_id}`")
+    for table in (events, attempts, shards, subtasks):
+        connection.execute(delete(table).where(table.c.run_id == bindparam("b_run")), {"b_run": run_id})
+    connection.execute(delete(runs).where(runs.c.id == bindparam("b_run")), {"b_run": run_id})

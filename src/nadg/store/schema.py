@@ -1,0 +1,76 @@
+"""Bringing a database to this version's tables.
+
+A new database gets the tables at once, an old one by migrations; a test proves that both give the same.
+Where the version fits, which is nearly always, nothing is imported and nothing is written.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sqlalchemy import Column, Connection, MetaData, PrimaryKeyConstraint, String, Table, insert, select
+
+from nadg.domain.errors import UserError
+from nadg.store import dialect
+from nadg.store.tables import metadata, task_history_ddl
+
+REVISIONS = ("0001",)
+"""Every version of the tables, oldest first; the last is this one's."""
+
+VERSION_TABLE = "schema_version"
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+_version = Table(
+    VERSION_TABLE,
+    MetaData(),
+    Column("version_num", String(32), nullable=False),
+    PrimaryKeyConstraint("version_num", name=f"{VERSION_TABLE}_pkc"),
+)
+"""As Alembic itself would make it."""
+
+
+def upgrade(connection: Connection, name: str) -> None:
+    """Make the database fit, within the transaction that is open.
+
+    Raises UserError where it is newer than this code or not NADG's.
+    """
+    version = _version_of(connection, name)
+    if version is None:
+        create_tables(connection)
+    elif version != REVISIONS[-1]:
+        migrate(connection)
+
+
+def create_tables(connection: Connection) -> None:
+    """All tables of this version, in an empty database."""
+    metadata.create_all(connection, checkfirst=False)
+    connection.exec_driver_sql(task_history_ddl(dialect.SCHEMA))
+    _version.create(connection)
+    connection.execute(insert(_version).values(version_num=REVISIONS[-1]))
+
+
+def migrate(connection: Connection) -> None:
+    """Run the migrations that are missing, within the transaction that is open."""
+    from alembic import command  # a quarter of a second to import, and seldom needed
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+def _version_of(connection: Connection, name: str) -> str | None:
+    """The version the database is at, None where it is empty."""
+    found = dialect.table_names(connection)
+    if VERSION_TABLE not in found:
+        if found:
+            raise UserError(f"database {name} belongs to something else; name another file")
+        return None
+    version = connection.execute(select(_version.c.version_num)).scalar_one_or_none()
+    if version not in REVISIONS:
+        raise UserError(
+            f"database {name} has tables of version {version}, this NADG knows up to {REVISIONS[-1]}; "
+            "install the newer NADG or name another file"
+        )
+    return str(version)

@@ -1,0 +1,65 @@
+"""The store in a database, opened and closed in one place."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from sqlalchemy import Connection, func, select
+
+from nadg.domain.clock import Clock
+from nadg.store import dialect
+from nadg.store.blobs import SqlBlobs
+from nadg.store.database import Database
+from nadg.store.runs import SqlRuns
+from nadg.store.tables import blobs, runs, worker_nodes
+from nadg.store.workers import SqlWorkers
+
+BUSY_SECONDS = 10.0
+"""How long to wait for another process that writes, each of a few times."""
+
+_RUNS = select(runs.c.state, func.count()).group_by(runs.c.state)
+_WORKERS = select(worker_nodes.c.status, func.count()).group_by(worker_nodes.c.status)
+_BLOBS = select(func.count(), func.coalesce(func.sum(blobs.c.size), 0)).select_from(blobs)
+
+
+class SqlStore:
+    """See `nadg.store.api.Store`. Belongs to the event loop it was opened in."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self.runs = SqlRuns(database, clock)
+        self.workers = SqlWorkers(database, clock)
+        self.blobs = SqlBlobs(database, clock)
+
+    async def statistics(self) -> dict[str, int]:
+        return await self._database.read(_count)
+
+
+def _count(connection: Connection) -> dict[str, int]:
+    counts = {f"runs_{state}": count for state, count in connection.execute(_RUNS)}
+    counts.update({f"workers_{status}": count for status, count in connection.execute(_WORKERS)})
+    number, size = connection.execute(_BLOBS).one()
+    return counts | {"blobs": number, "blob_bytes": int(size)}
+
+
+@asynccontextmanager
+async def open_store(
+    url_or_path: str | Path, clock: Clock, *, busy_seconds: float = BUSY_SECONDS
+) -> AsyncIterator[SqlStore]:
+    """Open the database at a path or `sqlite:////folder/file.db`, making or upgrading its tables.
+
+    Raises UserError where the place cannot be written, the file is no database of NADG's, or a newer
+    NADG made it. On leaving, what was handed over is written first.
+    """
+    database = Database(dialect.locate(url_or_path), busy_seconds)
+    try:
+        await database.open()
+        store = SqlStore(database, clock)
+        try:
+            yield store
+        finally:
+            await store.runs.drain()
+    finally:
+        await database.close()
