@@ -1,0 +1,1 @@
+"""Skills: typed, documented functions that plans may name, found by entry point `nadg.skills`."""

@@ -1,0 +1,1 @@
+"""The skill that writes for people what others found."""
