@@ -74,9 +74,10 @@ def _record_ends(name: str, lines: Iterable[bytes]) -> Iterator[int]:
             try:
                 text = line.decode("utf-8-sig" if position == 0 else "utf-8")
             except UnicodeDecodeError as error:
-                at = position + error.start
+                marked = position == 0 and line.startswith(BYTE_ORDER_MARK)
+                at = position + error.start + marked * len(BYTE_ORDER_MARK)
                 raise UserError(
-                    f"{name}: byte {line[error.start]:#04x} at offset {at} is not UTF-8 (tried utf-8); "
+                    f"{name}: byte {error.object[error.start]:#04x} at offset {at} is not UTF-8 (tried utf-8); "
                     "save the file as UTF-8"
                 ) from error
             position += len(line)
@@ -102,7 +103,8 @@ def read_rows(name: str, header: bytes, body: bytes) -> list[dict[str, str]]:
     is no object.
     """
     if name.lower().endswith(".jsonl"):
-        return [_json_row(name, line) for line in body.decode("utf-8").splitlines() if line.strip()]
+        text = body.removeprefix(BYTE_ORDER_MARK).decode("utf-8")
+        return [_json_row(name, line) for line in text.split("\n") if line.strip()]
     text = header.removeprefix(BYTE_ORDER_MARK).decode("utf-8") + body.decode("utf-8")
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter_of(name), restval="")
     rows = list(reader)

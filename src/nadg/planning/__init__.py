@@ -1,0 +1,1 @@
+"""From words, or a file, to a validated plan."""
