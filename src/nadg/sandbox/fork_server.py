@@ -1,0 +1,138 @@
+"""The zygote's loop: forks a child for every task it is asked for and reports how each one ended.
+
+An ended child is kept as a zombie until its whole process group is killed; then the worker is told its wait
+status. A status comes from the kernel and nowhere else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import select
+import signal
+import socket
+import sys
+from typing import Final
+
+from nadg.sandbox import child, protocol
+
+_MAX_FDS: Final = 253
+_CLOEXEC: Final = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
+
+
+class ForkServer:
+    """The fork loop. On Linux the ends of children are seen through pidfds, elsewhere through SIGCHLD."""
+
+    def __init__(self, control: socket.socket, zygote: child.Zygote, steps: tuple[child.Step, ...]) -> None:
+        self._control = control
+        self._zygote = zygote
+        self._steps = steps
+        self._tasks: dict[int, int] = {}
+        self._pidfds: dict[int, int] = {}
+        self._poller = select.poll()
+        self._poller.register(self._control, select.POLLIN)
+        self._wakeup = -1 if hasattr(os, "pidfd_open") else self._watch_signals()
+
+    def _watch_signals(self) -> int:
+        reader, writer = os.pipe()
+        for fd in (reader, writer):
+            os.set_blocking(fd, False)
+        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
+        self._poller.register(reader, select.POLLIN)
+        return reader
+
+    def serve(self) -> None:
+        """Until the worker closes its end; then nothing that was started stays."""
+        try:
+            while self._turn():
+                pass
+        except (BrokenPipeError, ConnectionResetError):
+            pass
+        finally:
+            for pid in self._tasks:
+                _kill(pid)
+            with contextlib.suppress(ChildProcessError):
+                while True:
+                    os.wait()
+
+    def _turn(self) -> bool:
+        is_open = True
+        for fd, _ in self._poller.poll():
+            if fd == self._wakeup:
+                with contextlib.suppress(BlockingIOError):
+                    os.read(fd, 4096)
+                self._reap_any()
+            elif fd in self._pidfds:
+                self._reap(fd)
+            elif not self._accept():
+                is_open = False
+        return is_open
+
+    def _accept(self) -> bool:
+        """Take one order to fork; False at the end of the socket."""
+        message, fds, _, _ = socket.recv_fds(self._control, 64, _MAX_FDS, _CLOEXEC)
+        if not message:
+            return False
+        task, memory_bytes = protocol.FORK.unpack(message)
+        try:
+            pid = os.fork()
+        except OSError as error:
+            self._control.send(protocol.REFUSED.pack(b"N", task) + str(error).encode())
+            pid = -1
+        if pid == 0:
+            child.run_child(child.Child(self._zygote, memory_bytes, fds), self._steps)
+        for fd in fds:
+            os.close(fd)
+        if pid > 0:
+            self._tasks[pid] = task
+            self._tell_started(task, pid)
+        return True
+
+    def _tell_started(self, task: int, pid: int) -> None:
+        message = protocol.STARTED.pack(b"S", task, pid)
+        if self._wakeup >= 0:
+            self._control.send(message)
+            return
+        pidfd = os.pidfd_open(pid)
+        self._pidfds[pidfd] = pid
+        self._poller.register(pidfd, select.POLLIN)
+        socket.send_fds(self._control, [message], [pidfd])
+
+    def _reap(self, pidfd: int) -> None:
+        """A child has ended. It stays a zombie, its group's number its own, until the whole group is killed."""
+        self._poller.unregister(pidfd)
+        os.close(pidfd)
+        pid = self._pidfds.pop(pidfd)
+        _kill(pid)
+        self._tell_exited(*os.wait4(pid, 0))
+        if self._zygote.adopts_orphans:
+            self._reap_any()
+
+    def _reap_any(self) -> None:
+        """Wait for whatever else has ended: orphans that were adopted, or all where there are no pidfds."""
+        with contextlib.suppress(ChildProcessError):
+            while True:
+                waited = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT) if self._pidfds else None
+                if waited is not None and waited.si_pid in self._pidfds.values():
+                    return
+                pid, status, used = os.wait4(-1, os.WNOHANG)
+                if pid == 0:
+                    return
+                _kill(pid)
+                self._tell_exited(pid, status, used)
+
+    def _tell_exited(self, pid: int, status: int, used: resource.struct_rusage) -> None:
+        task = self._tasks.pop(pid, None)
+        if task is not None:
+            resident = used.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+            times = (used.ru_utime, used.ru_stime)
+            self._control.send(protocol.EXITED.pack(b"X", task, status, *times, resident))
+
+
+def _kill(pid: int) -> None:
+    """End a task's process group, or the process alone where it has not made its group yet."""
+    for kill in (os.killpg, os.kill):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            kill(pid, signal.SIGKILL)

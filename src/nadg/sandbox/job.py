@@ -1,0 +1,116 @@
+"""The job memory: one shared, sealed piece of memory through which a child gets its job and gives its report.
+
+Layout: 8 bytes length of the report with its result (0: none yet), 8 bytes length of the head, then the head
+and what follows it: of a job its inline values, of a report the result. The child reads what it needs, and at
+its end writes the report over it, the length last. Only the child and the worker open it; what the child
+wrote is read as data, never unpickled.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Final
+
+import msgspec
+
+LENGTHS: Final = struct.Struct("=QQ")
+REPORT_OVERHEAD_BYTES: Final = 256 << 10
+"""Room for a report beside the result itself: reason, detail and notes are cut to fit."""
+MAX_FDS: Final = 200
+"""Descriptors that travel with one job; the kernel's bound is 253."""
+
+
+class Span(msgspec.Struct, frozen=True, array_like=True):
+    """Where encoded bytes stand: descriptor number `file` of those sent along, or the job memory (-1)."""
+
+    file: int
+    start: int
+    size: int
+
+
+class RowsJob(msgspec.Struct, frozen=True, array_like=True):
+    """A batch of rows of one table."""
+
+    name: str
+    header: Span
+    body: Span
+
+
+class PartJob(msgspec.Struct, frozen=True, array_like=True):
+    """One part of a merge: its result and the folder that holds its files."""
+
+    result: Span
+    folder: str
+
+
+class Bounds(msgspec.Struct, frozen=True, array_like=True):
+    """The limits that the child puts on itself or speaks of."""
+
+    cpu_seconds: float
+    memory_megabytes: int
+    result_bytes: int
+    artifact_bytes: int
+    open_files: int
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Everything a child must know of its attempt."""
+
+    folder: str
+    """The attempt's folder, holding `work` and `tmp`, and `given` where files are placed."""
+    has_given: bool = False
+    source: Span
+    bounds: Bounds
+    mode: str = "once"
+    first: int = 0
+    items: Span | None = None
+    item_paths: tuple[str, ...] | None = None
+    rows: RowsJob | None = None
+    inputs: dict[str, str] = {}
+    needs: dict[str, Span] = {}
+    needs_files: dict[str, str] = {}
+    parts: tuple[PartJob, ...] | None = None
+    missing: dict[str, str] = {}
+
+
+class Report(msgspec.Struct, frozen=True, array_like=True):
+    """How the code ended, as the child tells it; `has_result`: the rest of the memory holds JSON."""
+
+    kind: str
+    reason: str = ""
+    detail: str = ""
+    notes: tuple[str, ...] = ()
+    per_item: bool = False
+    has_result: bool = False
+
+
+_JOBS: Final = msgspec.msgpack.Decoder(Job)
+_REPORTS: Final = msgspec.msgpack.Decoder(Report)
+_ENCODER: Final = msgspec.msgpack.Encoder()
+
+
+def encode_job(job: Job, inline: bytes) -> bytes:
+    """The first bytes of the job memory. Spans of inline values count from the end of the head."""
+    head = _ENCODER.encode(job)
+    return LENGTHS.pack(0, len(head)) + head + inline
+
+
+def decode_job(memory: memoryview) -> tuple[Job, int]:
+    """The job and where its inline values begin."""
+    _, size = LENGTHS.unpack_from(memory)
+    start = LENGTHS.size + size
+    return _JOBS.decode(memory[LENGTHS.size : start]), start
+
+
+def write_report(memory: memoryview, report: Report, result: bytes) -> None:
+    """Put the report and the result in place; raises ValueError where they do not fit."""
+    head = _ENCODER.encode(report)
+    stop = LENGTHS.size + len(head)
+    memory[LENGTHS.size : stop] = head
+    memory[stop : stop + len(result)] = result
+    LENGTHS.pack_into(memory, 0, len(head) + len(result), len(head))
+
+
+def decode_report(data: bytes) -> Report:
+    """Raises msgspec.DecodeError or UnicodeDecodeError where these are not the bytes of a report."""
+    return _REPORTS.decode(data)

@@ -1,0 +1,1 @@
+"""The layers of confinement, one file each; `nadg.sandbox.child` puts them on in order."""

@@ -1,0 +1,90 @@
+"""The file and network layer: a Landlock ruleset that lists what may be opened, and nothing else can be."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import stat
+import struct
+from collections.abc import Sequence
+from typing import Final
+
+from nadg.sandbox import linux
+from nadg.sandbox.layers.syscalls import Machine
+
+MINIMUM_ABI: Final = 3
+"""From here on truncation is covered."""
+
+_EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR, _REMOVE_DIR, _REMOVE_FILE = (1 << place for place in range(6))
+_MAKE_CHAR, _MAKE_DIR, _MAKE_REG, _MAKE_SOCK, _MAKE_FIFO, _MAKE_BLOCK, _MAKE_SYM = (
+    1 << place for place in range(6, 13)
+)
+_REFER, _TRUNCATE, _IOCTL_DEV = 1 << 13, 1 << 14, 1 << 15
+
+_READ: Final = _READ_FILE | _READ_DIR
+_WRITE: Final = _READ | _WRITE_FILE | _REMOVE_DIR | _REMOVE_FILE | _MAKE_DIR | _MAKE_REG | _REFER | _TRUNCATE
+_ON_FILES: Final = _WRITE_FILE | _READ_FILE | _TRUNCATE
+_NET_BIND_AND_CONNECT: Final = 3
+_SCOPE_ABSTRACT_SOCKETS_AND_SIGNALS: Final = 3
+_RULE_PATH_BENEATH: Final = 1
+_CREATE_RULESET_VERSION: Final = 1
+
+
+def abi_version(machine: Machine) -> int:
+    """The kernel's Landlock ABI; 0 where it has none or it is switched off."""
+    with contextlib.suppress(OSError):
+        number = machine.numbers["landlock_create_ruleset"]
+        return linux.syscall("landlock_create_ruleset", number, None, 0, _CREATE_RULESET_VERSION)
+    return 0
+
+
+class Ruleset:
+    """A ruleset being made; `enter` puts it on this process for good. Its file descriptor is closed with it."""
+
+    def __init__(self, machine: Machine, abi: int) -> None:
+        if abi < MINIMUM_ABI:
+            raise OSError(f"Landlock ABI {abi} does not cover truncation; {MINIMUM_ABI} is needed")
+        self._numbers = machine.numbers
+        handled_files = (1 << 15) - 1 | (_IOCTL_DEV if abi >= 5 else 0)
+        network = _NET_BIND_AND_CONNECT if abi >= 4 else 0
+        scopes = _SCOPE_ABSTRACT_SOCKETS_AND_SIGNALS if abi >= 6 else 0
+        size = 24 if abi >= 6 else 16 if abi >= 4 else 8
+        attributes = struct.pack("=QQQ", handled_files, network, scopes)[:size]
+        self._fd = linux.syscall(
+            "landlock_create_ruleset",
+            self._numbers["landlock_create_ruleset"],
+            ctypes.create_string_buffer(attributes, size),
+            size,
+            0,
+        )
+
+    def allow_reading(self, fds: Sequence[int]) -> None:
+        """Let files and folders under these O_PATH descriptors be read and listed."""
+        for fd in fds:
+            is_folder = stat.S_ISDIR(os.fstat(fd).st_mode)
+            self._allow(fd, _READ if is_folder else _READ_FILE)
+
+    def allow_listing(self, fds: Sequence[int]) -> None:
+        """Let folders be listed, their files not read."""
+        for fd in fds:
+            self._allow(fd, _READ_DIR)
+
+    def allow_writing(self, fds: Sequence[int]) -> None:
+        """Let files under these folders be made, changed, moved and removed; or these device files be written."""
+        for fd in fds:
+            is_folder = stat.S_ISDIR(os.fstat(fd).st_mode)
+            self._allow(fd, _WRITE if is_folder else _ON_FILES)
+
+    def _allow(self, fd: int, access: int) -> None:
+        rule = ctypes.create_string_buffer(struct.pack("=Qi", access, fd), 12)
+        number = self._numbers["landlock_add_rule"]
+        linux.syscall("landlock_add_rule", number, self._fd, _RULE_PATH_BENEATH, rule, 0)
+
+    def enter(self) -> None:
+        """Restrict this process and all threads it will start; needs no_new_privs and a single thread."""
+        linux.syscall("landlock_restrict_self", self._numbers["landlock_restrict_self"], self._fd, 0)
+        self.close()
+
+    def close(self) -> None:
+        os.close(self._fd)

@@ -1,0 +1,243 @@
+"""The worker's end of one zygote: starts it, asks it for tasks, hears how they end, notices when it is gone."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, Final, Protocol
+
+import msgspec
+
+import nadg
+from nadg.domain.errors import SandboxUnavailable
+from nadg.sandbox import protocol
+
+_BOOT: Final = (
+    "import sys; sys.path += [p for p in sys.argv[3:] if p not in sys.path]; "
+    "from nadg.sandbox.zygote import main; main(int(sys.argv[1]), sys.argv[2])"
+)
+_THREAD_VARIABLES: Final = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "BLIS_NUM_THREADS",
+)
+_KEPT_VARIABLES: Final = ("TZ", "LD_LIBRARY_PATH")
+_CLOEXEC: Final = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
+_STOP_SECONDS: Final = 5
+_STDERR_TAIL_BYTES: Final = 2000
+
+
+class Exit(msgspec.Struct, frozen=True):
+    """How a task's process ended, as the kernel told the zygote."""
+
+    wait_status: int
+    cpu_seconds: float
+    max_rss_bytes: int
+
+
+class TaskEvents(Protocol):
+    """What a running task is told by its zygote."""
+
+    def started(self, pid: int, pidfd: int | None) -> None:
+        """The process exists; the pidfd now belongs to the task."""
+        ...
+
+    def exited(self, exit: Exit) -> None:  # noqa: A002 it is the word
+        """It has ended and was reaped."""
+        ...
+
+    def lost(self, reason: str) -> None:
+        """The zygote refused or is gone; nothing more will be heard."""
+        ...
+
+
+class ZygoteProcess:
+    """A zygote from its start to its end. Use from one event loop."""
+
+    def __init__(self, name: str, order: protocol.ZygoteOrder) -> None:
+        self.name = name
+        self.forks = 0
+        self.facts: protocol.ZygoteFacts | None = None
+        self._order = order
+        self._tasks: dict[int, TaskEvents] = {}
+        self._is_retiring = False
+        self._diagnostics: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 closed in stop
+        kind = socket.SOCK_SEQPACKET if sys.platform == "linux" else socket.SOCK_DGRAM
+        self._control, theirs = socket.socketpair(socket.AF_UNIX, kind)
+        self._control.setblocking(False)
+        self._loop = asyncio.get_running_loop()
+        self._ready: asyncio.Future[protocol.ZygoteFacts] = self._loop.create_future()
+        with theirs:
+            self._process = self._spawn(theirs)
+        self._loop.add_reader(self._control, self._on_message)
+
+    def _spawn(self, control: socket.socket) -> subprocess.Popen[bytes]:
+        order = msgspec.json.encode(self._order).decode()
+        search = [str(Path(nadg.__file__).parent.parent)]
+        search += [entry for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
+        boot = [sys.executable, "-I", "-B", "-X", "utf8", "-c", _BOOT]
+        return subprocess.Popen(
+            [*boot, str(control.fileno()), order, *search],
+            env=clean_environment(self._order.settings_folder),
+            stdin=subprocess.DEVNULL,
+            stdout=self._diagnostics,
+            stderr=self._diagnostics,
+            pass_fds=(control.fileno(),),
+            start_new_session=True,
+            cwd="/",
+        )
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def is_alive(self) -> bool:
+        return self._control.fileno() >= 0
+
+    @property
+    def running(self) -> int:
+        """Tasks that have not ended."""
+        return len(self._tasks)
+
+    async def wait_until_ready(self, seconds: float) -> protocol.ZygoteFacts:
+        """Raises SandboxUnavailable where it cannot get ready or takes too long."""
+        try:
+            async with asyncio.timeout(seconds):
+                self.facts = await asyncio.shield(self._ready)
+        except TimeoutError as error:
+            self.kill(f"it was not ready after {seconds:g} s")
+            raise SandboxUnavailable(
+                f"the '{self.name}' sandbox process was not ready after {seconds:g} s"
+            ) from error
+        return self.facts
+
+    def fork(self, task: int, memory_bytes: int, fds: Sequence[int], events: TaskEvents) -> None:
+        """Ask for a task process. Raises SandboxUnavailable where the zygote is gone or does not listen."""
+        try:
+            socket.send_fds(self._control, [protocol.FORK.pack(task, memory_bytes)], list(fds))
+        except OSError as error:
+            self.kill(f"it takes no more work: {error}")
+            raise SandboxUnavailable(f"the '{self.name}' sandbox process takes no work ({error})") from error
+        self._tasks[task] = events
+        self.forks += 1
+
+    def _on_message(self) -> None:
+        while True:
+            try:
+                message, fds, _, _ = socket.recv_fds(self._control, protocol.MAX_MESSAGE_BYTES, 1, _CLOEXEC)
+            except BlockingIOError:
+                return
+            except OSError:
+                message, fds = b"", []
+            if not message:
+                self._gone("it ended unexpectedly")
+                return
+            self._handle(message, fds)
+            if not self.is_alive:
+                return
+
+    def _handle(self, message: bytes, fds: list[int]) -> None:
+        match message[:1]:
+            case b"S":
+                _, task, pid = protocol.STARTED.unpack(message)
+                self._tasks[task].started(pid, fds[0] if fds else None)
+            case b"X":
+                _, task, status, user, system, resident = protocol.EXITED.unpack(message)
+                self._tasks.pop(task).exited(Exit(status, user + system, resident))
+                self._retire_if_idle()
+            case b"N":
+                _, task = protocol.REFUSED.unpack_from(message)
+                reason = message[protocol.REFUSED.size :].decode("utf-8", "replace")
+                self._tasks.pop(task).lost(f"no process could be made: {reason}")
+            case protocol.READY:
+                self._ready.set_result(msgspec.msgpack.decode(message[1:], type=protocol.ZygoteFacts))
+            case _:
+                self._gone(message[1:].decode("utf-8", "replace"))
+
+    def _gone(self, reason: str) -> None:
+        """The zygote is, or must be, dead: everyone who waits for it is told."""
+        if not self.is_alive:
+            return
+        self._loop.remove_reader(self._control)
+        self._control.close()
+        with contextlib.suppress(ProcessLookupError):
+            self._process.send_signal(signal.SIGKILL)
+        if not self._ready.done():
+            self._ready.set_exception(SandboxUnavailable(self._told(reason)))
+            self._ready.exception()  # may never be awaited
+        tasks, self._tasks = self._tasks, {}
+        for events in tasks.values():
+            events.lost(f"the sandbox process was lost: {reason}")
+
+    def _told(self, reason: str) -> str:
+        """The reason with the last words on its stderr, where it gave none itself."""
+        if reason != "it ended unexpectedly":
+            return reason
+        self._diagnostics.seek(0)
+        lines = self._diagnostics.read()[-_STDERR_TAIL_BYTES:].decode("utf-8", "replace").strip().splitlines()
+        return f"the '{self.name}' sandbox process could not start: {lines[-1] if lines else reason}"
+
+    def kill(self, reason: str) -> None:
+        """End it now; its tasks are lost."""
+        self._gone(reason)
+
+    def retire(self) -> None:
+        """Take no more work and end when the last task has."""
+        self._is_retiring = True
+        self._retire_if_idle()
+
+    def _retire_if_idle(self) -> None:
+        if self._is_retiring and not self._tasks:
+            self._gone("it was retired")
+
+    async def stop(self) -> None:
+        """Close the socket, which ends the zygote and all its tasks, and wait until it is gone."""
+        if self.is_alive:
+            self._loop.remove_reader(self._control)
+            self._control.close()
+            tasks, self._tasks = self._tasks, {}
+            for events in tasks.values():
+                events.lost("the sandbox was closed")
+            if not self._ready.done():
+                self._ready.cancel()
+                self._process.kill()
+        await asyncio.to_thread(self._wait)
+        self._diagnostics.close()
+
+    def _wait(self) -> None:
+        try:
+            self._process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+def clean_environment(settings_folder: str) -> dict[str, str]:
+    """All that a zygote and its tasks have as environment; of the worker's own only time zone and loader path."""
+    kept = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
+    return kept | {
+        **dict.fromkeys(_THREAD_VARIABLES, "1"),
+        "PATH": "/usr/bin:/bin",
+        "LANG": "C.UTF-8",
+        "USER": "task",
+        "LOGNAME": "task",
+        "HOME": settings_folder,
+        "TMPDIR": settings_folder,
+        "MPLBACKEND": "Agg",
+        "MPLCONFIGDIR": settings_folder,
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "JOBLIB_MULTIPROCESSING": "0",
+        "MALLOC_ARENA_MAX": "2",
+    }

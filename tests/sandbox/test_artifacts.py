@@ -1,0 +1,143 @@
+"""What is collected from the work folder, what is not, and that everything is removed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from nadg.domain.limits import Limits
+from nadg.sandbox.collect import collect
+from nadg.sandbox.remove import remove_tree
+
+LIMITS = Limits()
+
+
+def _collect(folder: Path, blobs: Any) -> tuple[dict[str, bytes], tuple[str, ...]]:
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        files, notes = collect(fd, blobs, LIMITS)
+    finally:
+        os.close(fd)
+    return {one.name: blobs.path(one.blob.sha256).read_bytes() for one in files}, notes
+
+
+def test_files_come_by_relative_name_sorted(box: Any) -> None:
+    ending = box.run("import os; os.makedirs('b/c'); open('b/c/z', 'w').write('1'); open('a', 'w').write('2')")
+    assert [one.name for one in ending.artifacts] == ["a", "b/c/z"]
+    assert box.artifacts(ending) == {"a": b"2", "b/c/z": b"1"}
+
+
+def test_temporary_files_are_no_artifacts(box: Any) -> None:
+    source = """
+import os, tempfile
+with tempfile.NamedTemporaryFile(delete=False) as file: file.write(b"x")
+result = [os.path.dirname(file.name) == os.environ["TMPDIR"] == os.path.expanduser("~")]
+os.replace(file.name, "moved")
+"""
+    ending = box.run(source)
+    assert ending.kind == "succeeded", ending.reason
+    assert box.artifacts(ending) == {"moved": b"x"}
+
+
+def test_odd_names_are_text(box: Any) -> None:
+    ending = box.run(r"open(b'\xff\xe2\x82\xac', 'w').write('x'); open('a\nb', 'w').close()")
+    assert set(box.artifacts(ending)) == {"\\xff\u20ac", "a\nb"}
+
+
+def test_links_and_pipes_made_inside_are_refused_there(box: Any) -> None:
+    source = """
+import os
+open("file", "w").write("x")
+refused = []
+for name, make in {
+    "symlink": lambda: os.symlink("/etc/passwd", "sym"),
+    "hardlink": lambda: os.link("file", "hard"),
+    "fifo": lambda: os.mkfifo("fifo"),
+    "device": lambda: os.mknod("dev", 0o20666, 0x103),
+}.items():
+    try: make()
+    except OSError: refused.append(name)
+result = refused
+"""
+    ending = box.run(source)
+    assert box.decoded(ending) == ["symlink", "hardlink", "fifo", "device"]
+    assert box.artifacts(ending) == {"file": b"x"}
+
+
+def test_the_collector_takes_regular_files_with_one_name_only(tmp_path: Path, box: Any) -> None:
+    """As if the sandbox had let everything through: nothing else is followed, read or waited for."""
+    folder = tmp_path / "work"
+    folder.mkdir()
+    (tmp_path / "secret").write_text("secret")
+    (tmp_path / "secrets").mkdir()
+    (folder / "good").write_text("good")
+    (folder / "sym").symlink_to(tmp_path / "secret")
+    (folder / "symdir").symlink_to(tmp_path / "secrets")
+    os.link(tmp_path / "secret", folder / "hard")
+    os.mkfifo(folder / "fifo")
+    files, notes = _collect(folder, box.blobs)
+    assert files == {"good": b"good"}
+    assert sorted(note.partition(":")[0] for note in notes) == ["fifo", "hard", "sym", "symdir"]
+
+
+def test_too_deep_folders_are_noted_not_walked(box: Any) -> None:
+    source = """
+import os
+for _ in range(300):
+    os.mkdir("d"); os.chdir("d")
+open("bottom", "w").close()
+"""
+    ending = box.run(source)
+    assert ending.kind == "succeeded", ending.reason
+    assert ending.artifacts == ()
+    assert "deeper" in ending.notes[0]
+    assert not list((box.root / "attempts").glob("sandbox-*/*/work/d"))
+
+
+def test_a_very_deep_and_a_wide_tree_are_removed(tmp_path: Path) -> None:
+    top = tmp_path / "tree"
+    top.mkdir()
+    here = os.open(top, os.O_RDONLY)
+    for _ in range(2000):
+        os.mkdir("d", dir_fd=here)
+        deeper = os.open("d", os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = deeper
+    os.close(here)
+    for index in range(200):
+        (top / f"w{index}").mkdir()
+        (top / f"w{index}" / "f").touch()
+    (top / "link").symlink_to(tmp_path)
+    (top / "locked").mkdir(mode=0)
+    (tmp_path / "kept").touch()
+    remove_tree(top)
+    assert [path.name for path in tmp_path.iterdir()] == ["kept"]
+
+
+def test_a_folder_without_rights_is_collected_around_and_removed(box: Any) -> None:
+    ending = box.run("import os; os.mkdir('x', 0); open('ok', 'w').close()")
+    assert "ok" in box.artifacts(ending)
+    assert not list((box.root / "attempts").glob("sandbox-*/*/work/x"))
+
+
+def test_nothing_is_left_of_a_closed_sandbox(open_box: Any) -> None:
+    """No process, no folder, no descriptor."""
+    before = len(os.listdir("/proc/self/fd"))
+    box = open_box()
+    box.run("open('a', 'w').close()")
+    box.run("import os; os.abort()")
+    children = _children()
+    box.runner.run(box.sandbox.__aexit__(None, None, None))
+    assert list((box.root / "attempts").iterdir()) == []
+    assert len(_children()) < len(children)
+    opened_by_runner = 3  # its selector and its self-pipe
+    assert len(os.listdir("/proc/self/fd")) <= before + opened_by_runner
+
+
+def _children() -> list[str]:
+    listed = subprocess.run(
+        ["ps", "-o", "pid=", "--ppid", str(os.getpid())], capture_output=True, text=True, check=False
+    )
+    return listed.stdout.split()
