@@ -1,0 +1,1 @@
+"""Engines carry one attempt somewhere and report what happened to it."""

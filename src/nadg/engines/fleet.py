@@ -1,0 +1,285 @@
+"""The state of a grid: which workers are there, what waits, what is where. No I/O and no clock reading.
+
+Times come in as arguments; frames go out through each node's `send`. Whoever owns the fleet calls
+`place` after something changed and `expire` when `next_deadline` has come.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+
+import msgspec
+
+from nadg.domain.assignment import Assignment
+from nadg.domain.errors import LinkRefused
+from nadg.domain.events import AttemptFinished, AttemptLost, AttemptStarted
+from nadg.domain.outcome import Outcome
+from nadg.engines.node import Node, NodeState, Send, Ticket
+from nadg.engines.placement import (
+    Demand,
+    Place,
+    choose,
+    demand_of,
+    large_blobs,
+    unmet_sentence,
+)
+from nadg.engines.protocol import AttemptSink
+from nadg.engines.waiting import Line, WaitingLines
+from nadg.link.frames import Ack, Assign, Cancel, Hello, Refused
+
+BUSY_SECONDS = 0.5
+"""How long a worker that said `busy` is left alone."""
+KEPT_HOLDS = 50_000
+KEPT_MEANS = 1000
+NEWEST_WEIGHT = 0.2
+"""Share of the newest attempt in the running mean of attempt lengths."""
+
+
+class Fleet:
+    """Every attempt that was submitted ends in exactly one event to its sink, whatever becomes of workers."""
+
+    def __init__(
+        self, *, wall: Callable[[], datetime.datetime], grace_seconds: float, no_worker_seconds: float
+    ) -> None:
+        self._wall = wall
+        self._grace_seconds = grace_seconds
+        self._no_worker_seconds = no_worker_seconds
+        self.nodes: dict[str, Node] = {}
+        self._tickets: dict[str, Ticket] = {}
+        self._lines = WaitingLines(lambda ticket: ticket.attempt_id in self._tickets)
+        self._busy: set[str] = set()
+        self._means: OrderedDict[str, float] = OrderedDict()
+        self.version = 0
+
+    # -- what the orchestrator asks for
+
+    def submit(self, assignment: Assignment, sink: AttemptSink) -> None:
+        """Put an attempt in line. Raises ValueError where one of that id is under way."""
+        if assignment.attempt_id in self._tickets:
+            raise ValueError(f"attempt {assignment.attempt_id} is under way already")
+        ticket = Ticket(
+            assignment=assignment, sink=sink, demand=demand_of(assignment), blobs=large_blobs(assignment)
+        )
+        self._tickets[ticket.attempt_id] = ticket
+        self._lines.append(ticket)
+
+    def cancel(self, attempt_id: str) -> None:
+        """Stop an attempt: at once where it waits here; where a worker has it, the worker says how it ended."""
+        ticket = self._tickets.get(attempt_id)
+        if ticket is None or ticket.cancelled:
+            return
+        ticket.cancelled = True
+        if ticket.node is None:
+            self._lose(ticket, "cancelled before a worker had it")
+        else:
+            ticket.node.say(Cancel(attempt_id=attempt_id))
+
+    @property
+    def waiting(self) -> int:
+        """How many attempts no worker has yet."""
+        return len(self._lines)
+
+    # -- what links report
+
+    def up(self, node: Node, hello: Hello, send: Send, now: float) -> None:
+        """A link opened. Raises LinkRefused where another URL leads to a worker of that name."""
+        info = hello.worker
+        if info is None:
+            raise LinkRefused("the worker does not say what it is")
+        for other in self.nodes.values():
+            if other is not node and other.name == info.name and other.state in ("ready", "draining", "away"):
+                raise LinkRefused(f"a worker named {info.name} is connected already, as {other.url}")
+        if node.boot_id != hello.peer_id:
+            self._lose_all(node, f"worker {info.name} was restarted")
+            node.place = None
+        holds = node.place.holds if node.place else {}
+        node.boot_id = hello.peer_id
+        node.place = Place(
+            url=node.url, info=info, window=max(hello.window, 1), in_flight=len(node.in_flight), holds=holds
+        )
+        node.send, node.lost_at, node.busy_until = send, None, 0.0
+        self._set_state(node, "ready", "")
+        self._resume(node, frozenset(hello.attempts))
+
+    def away(self, node: Node, reason: str, now: float, state: NodeState = "away") -> None:
+        """The link is gone; its attempts may still be running."""
+        node.send = None
+        if node.in_flight and node.lost_at is None:
+            node.lost_at = now + self._grace_seconds
+        self._set_state(node, state, reason)
+
+    def gone(self, node: Node, reason: str) -> None:
+        """The worker is known to be dead."""
+        node.send = None
+        self._lose_all(node, reason)
+        self._set_state(node, "dead", reason)
+
+    def drain(self, node: Node, reason: str) -> None:
+        """The worker takes no more."""
+        self._set_state(node, "draining", reason)
+
+    def started(self, node: Node, attempt_id: str, at: datetime.datetime) -> None:
+        ticket = node.in_flight.get(attempt_id)
+        if ticket is not None and not ticket.started:
+            ticket.started = True
+            ticket.sink.event(AttemptStarted(attempt_id=attempt_id, worker=node.name, at=at))
+
+    def output(self, node: Node, attempt_id: str, stream: str, text: str) -> None:
+        ticket = node.in_flight.get(attempt_id)
+        if ticket is not None:
+            ticket.sink.output(attempt_id, stream, text)
+
+    def finished(self, node: Node, attempt_id: str, outcome: Outcome) -> None:
+        """A worker's end of an attempt is here, blobs included; also for one that nobody waits for any more."""
+        ticket = node.take_back(attempt_id)
+        if ticket is not None:
+            self._learn(node, ticket, outcome)
+            del self._tickets[attempt_id]
+            ticket.sink.event(AttemptFinished(attempt_id=attempt_id, outcome=outcome))
+        node.say(Ack(attempt_ids=(attempt_id,)), soon=False)
+
+    def unusable(self, node: Node, attempt_id: str, reason: str) -> None:
+        """A worker's end of an attempt came, but not what it refers to."""
+        ticket = node.take_back(attempt_id)
+        if ticket is not None:
+            self._lose(ticket, reason, worker=node.name)
+        node.say(Ack(attempt_ids=(attempt_id,)), soon=False)
+
+    def refused(self, node: Node, frame: Refused, now: float) -> None:
+        """An assignment came back."""
+        ticket = node.take_back(frame.attempt_id)
+        if ticket is None:
+            return
+        if ticket.cancelled:
+            self._lose(ticket, "cancelled before a worker had it")
+            return
+        if frame.why == "busy":
+            node.busy_until = now + BUSY_SECONDS
+        else:
+            refused_by = (*ticket.demand.refused_by, node.name)
+            ticket.demand = msgspec.structs.replace(ticket.demand, refused_by=refused_by)
+        self._lines.put_back(ticket)
+
+    # -- what the owner drives
+
+    def place(self, now: float) -> None:
+        """Send what can be sent: one of each line in turn, so that no run waits for another's last shard."""
+        self._busy = {node.url for node in self.nodes.values() if node.busy_until > now}
+        ready = self._ready()
+        for line in self._lines:
+            line.judge(ready, self.version, now)
+        self._lines.serve(self._place_first)
+
+    def expire(self, now: float) -> None:
+        """Give up what has waited too long: for a worker's return, or for any worker at all."""
+        for node in self.nodes.values():
+            if node.lost_at is not None and node.lost_at <= now:
+                self._lose_all(node, f"worker {node.name} was lost: {node.reason}")
+        for ticket in self._lines.overdue(now, self._no_worker_seconds):
+            self._lose(ticket, self.unmet(ticket.demand) or "no worker is free")
+
+    def next_deadline(self) -> float | None:
+        """When `expire` or `place` is due though nothing happens."""
+        deadlines = [node.lost_at for node in self.nodes.values() if node.lost_at is not None]
+        unmet_since = self._lines.earliest_unmet()
+        if unmet_since is not None:
+            deadlines.append(unmet_since + self._no_worker_seconds)
+        deadlines.extend(self.nodes[url].busy_until for url in self._busy if url in self.nodes)
+        return min(deadlines, default=None)
+
+    def unmet(self, demand: Demand) -> str | None:
+        """One sentence on why no connected worker qualifies; None where one does."""
+        return unmet_sentence([place.info for place in self._ready()], demand)
+
+    def forget(self, node: Node, reason: str) -> None:
+        """Take a worker out of the grid; what it had is lost."""
+        self.gone(node, reason)
+        self.nodes.pop(node.url, None)
+
+    def lose_everything(self, reason: str) -> None:
+        """The grid closes."""
+        for ticket in list(self._tickets.values()):
+            self._lose(ticket, reason, worker=ticket.node.name if ticket.node else "")
+
+    # -- within
+
+    def _ready(self) -> list[Place]:
+        return [node.place for node in self.nodes.values() if node.state == "ready" and node.place is not None]
+
+    def _set_state(self, node: Node, state: NodeState, reason: str) -> None:
+        node.state, node.reason = state, reason
+        self.version += 1
+
+    def _place_first(self, line: Line, ticket: Ticket) -> bool:
+        """Send the first attempt of this line. False where no worker has room."""
+        places = line.able
+        if self._busy:
+            places = [place for place in places if place.url not in self._busy]
+        place = choose(places, ticket.blobs, self._means.get(line.demand.kind))
+        if place is None:
+            return False
+        line.queue.popleft()
+        self._assign(ticket, self.nodes[place.url], place)
+        return True
+
+    def _assign(self, ticket: Ticket, node: Node, place: Place) -> None:
+        try:
+            node.say(Assign(assignment=ticket.assignment), soon=place.in_flight < place.info.slots)
+        except LinkRefused as error:
+            self._lose(ticket, f"the assignment cannot be sent: {error}")
+            return
+        node.give(ticket)
+        _remember(place, ticket.blobs)
+
+    def _resume(self, node: Node, held: frozenset[str]) -> None:
+        """After a reconnect: what the worker has goes on, what never reached it is sent again."""
+        for attempt_id, ticket in list(node.in_flight.items()):
+            if attempt_id in held:
+                if ticket.cancelled:
+                    node.say(Cancel(attempt_id=attempt_id))
+            elif ticket.started or ticket.cancelled:
+                node.take_back(attempt_id)
+                self._lose(ticket, f"worker {node.name} no longer has it", worker=node.name)
+            else:
+                node.say(Assign(assignment=ticket.assignment))
+        for attempt_id in held - node.in_flight.keys():
+            node.say(Cancel(attempt_id=attempt_id))
+
+    def _lose_all(self, node: Node, reason: str) -> None:
+        for attempt_id, ticket in list(node.in_flight.items()):
+            node.take_back(attempt_id)
+            self._lose(ticket, reason, worker=node.name)
+        node.lost_at = None
+
+    def _lose(self, ticket: Ticket, reason: str, worker: str = "") -> None:
+        if self._tickets.pop(ticket.attempt_id, None) is not None:
+            lost = AttemptLost(attempt_id=ticket.attempt_id, worker=worker, reason=reason, at=self._wall())
+            ticket.sink.event(lost)
+
+    def _learn(self, node: Node, ticket: Ticket, outcome: Outcome) -> None:
+        """How long such attempts take, and what the worker now holds."""
+        seconds = (outcome.receipt.finished_at - outcome.receipt.started_at).total_seconds()
+        kind = ticket.demand.kind
+        old = self._means.pop(kind, seconds)
+        self._means[kind] = old + NEWEST_WEIGHT * (seconds - old)
+        if len(self._means) > KEPT_MEANS:
+            self._means.popitem(last=False)
+        if node.place is not None and (outcome.artifacts or outcome.result):
+            _remember(node.place, outcome_blobs(outcome))
+
+
+def outcome_blobs(outcome: Outcome) -> dict[str, int]:
+    """Every blob an outcome refers to, SHA-256 to size."""
+    found = {file.blob.sha256: file.blob.size for file in outcome.artifacts}
+    if outcome.result is not None and outcome.result.blob is not None:
+        found[outcome.result.blob.sha256] = outcome.result.blob.size
+    return found
+
+
+def _remember(place: Place, sha256s: Iterable[str]) -> None:
+    for sha256 in sha256s:
+        place.holds[sha256] = None
+    while len(place.holds) > KEPT_HOLDS:
+        del place.holds[next(iter(place.holds))]

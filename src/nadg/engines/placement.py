@@ -1,0 +1,119 @@
+"""Which worker gets an assignment. Pure: what is known goes in, a choice comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import msgspec
+
+from nadg.domain.assignment import Assignment, SkillCall
+from nadg.domain.tier import Tier
+from nadg.domain.worker import WorkerInfo
+
+LOCAL_BYTES = 64 << 10
+"""Blobs from this size on are worth sending an assignment to where they are."""
+AHEAD_SECONDS = 0.1
+"""Work that a worker should have waiting, so that it never waits for the master."""
+MAX_AHEAD = 64
+
+
+class Demand(msgspec.Struct, frozen=True, kw_only=True):
+    """What an assignment asks of a worker. Equal demands wait in one line."""
+
+    kind: str
+    """The subtask: its attempts are alike in length."""
+    labels: tuple[str, ...] = ()
+    min_tier: Tier = Tier.LANDLOCK
+    skill: str = ""
+    avoid: tuple[str, ...] = ()
+    """Taken only where nobody else qualifies."""
+    refused_by: tuple[str, ...] = ()
+    """Workers that said they cannot."""
+
+
+class Place(msgspec.Struct, kw_only=True):
+    """A connected worker as placement sees it."""
+
+    url: str
+    info: WorkerInfo
+    window: int
+    """The most unfinished attempts it takes."""
+    in_flight: int = 0
+    holds: dict[str, None] = {}
+    """Large blobs that it is known to have, oldest first."""
+
+
+def demand_of(assignment: Assignment) -> Demand:
+    """What this assignment asks for."""
+    return Demand(
+        kind=assignment.attempt_id.rsplit("/", 2)[0],
+        labels=assignment.labels,
+        min_tier=assignment.min_tier,
+        skill=assignment.job.skill if isinstance(assignment.job, SkillCall) else "",
+        avoid=assignment.avoid_workers,
+    )
+
+
+def large_blobs(assignment: Assignment) -> dict[str, int]:
+    """The blobs that placement cares about, SHA-256 to size."""
+    return {sha256: size for sha256, size in assignment.blobs().items() if size >= LOCAL_BYTES}
+
+
+def lack(info: WorkerInfo, demand: Demand) -> str:
+    """Why this worker does not qualify, as a part of a sentence; empty where it does."""
+    missing = [label for label in demand.labels if label not in info.labels]
+    if missing:
+        return f"{info.name} lacks the label {', '.join(missing)}"
+    if not info.tier.satisfies(demand.min_tier):
+        return f"{info.name} isolates with tier {info.tier}, {demand.min_tier} is wanted"
+    if demand.skill and demand.skill not in info.skills:
+        return f"{info.name} does not have the skill {demand.skill}"
+    if info.name in demand.refused_by:
+        return f"{info.name} said it cannot"
+    return ""
+
+
+def qualified(places: Iterable[Place], demand: Demand) -> list[Place]:
+    """Who may get it: those it does not avoid, or where there are none, those it does."""
+    able = [place for place in places if not lack(place.info, demand)]
+    return [place for place in able if place.info.name not in demand.avoid] or able
+
+
+def unmet_sentence(infos: Sequence[WorkerInfo], demand: Demand) -> str | None:
+    """One sentence on why none of these qualifies; None where one does."""
+    if not infos:
+        return "no worker is connected"
+    lacks = [lack(info, demand) for info in infos]
+    if not all(lacks):
+        return None
+    more = f", and {len(lacks) - 3} more" if len(lacks) > 3 else ""
+    return f"no connected worker qualifies: {'; '.join(lacks[:3])}{more}"
+
+
+def attempts_ahead(mean_seconds: float | None, slots: int) -> int:
+    """How many attempts of this mean length a worker should have beyond its slots.
+
+    None ahead while the length is unknown, and none of long ones: those would wait behind one another
+    while other workers stand idle.
+    """
+    if mean_seconds is None:
+        return 0
+    return min(MAX_AHEAD, int(AHEAD_SECONDS * slots / max(mean_seconds, 1e-6)))
+
+
+def choose(places: Sequence[Place], blobs: Mapping[str, int], mean_seconds: float | None) -> Place | None:
+    """The best of these qualified workers that has room; None where none has.
+
+    A free slot first; then the fewest bytes to send; then the least load.
+    """
+    best: Place | None = None
+    best_cost: tuple[bool, int, float] | None = None
+    for place in places:
+        slots = place.info.slots
+        if place.in_flight >= min(place.window, slots + attempts_ahead(mean_seconds, slots)):
+            continue
+        to_send = sum(size for sha256, size in blobs.items() if sha256 not in place.holds) if blobs else 0
+        cost = (place.in_flight >= slots, to_send, place.in_flight / slots)
+        if best_cost is None or cost < best_cost:
+            best, best_cost = place, cost
+    return best

@@ -1,0 +1,344 @@
+"""Runs attempts: brings their blobs here, gives them slots in turn, keeps each end until it is acknowledged.
+
+Several masters share the slots fairly. A link that breaks costs nothing for the grace time; a master
+that stays away longer has its attempts cancelled and forgotten.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Literal, Protocol
+
+import msgspec
+
+from nadg.domain.assignment import Assignment, SkillCall
+from nadg.domain.blob import BlobRef
+from nadg.domain.clock import Clock
+from nadg.domain.errors import LinkLost, LinkRefused, NadgError
+from nadg.domain.outcome import Outcome, OutcomeKind
+from nadg.domain.skill import SkillSpec
+from nadg.domain.worker import WorkerInfo
+from nadg.link.blobfolder import BlobFolder
+from nadg.link.frames import Drain, Finished, Output, Refused, Started
+from nadg.link.session import Session
+from nadg.sandbox import Ending, Request
+from nadg.worker.slots import Slots
+from nadg.worker.tenant import Held, Tenant
+from nadg.worker.work import create_outcome, create_request, lack, never_ran, result_blobs
+
+OUTPUT_PENDING_BYTES = 4 << 20
+"""While so much waits to be sent to a master, live output for it is dropped."""
+
+
+class Totals(msgspec.Struct, kw_only=True):
+    """What this worker has done since it started."""
+
+    succeeded: int = 0
+    failed: int = 0
+    cancelled: int = 0
+
+
+class CarriesAttempts(Protocol):
+    """What the runner needs of a sandbox."""
+
+    async def run(self, request: Request, on_output: Callable[[str, str], None]) -> Ending:
+        """Cancelling it stops the code and leaves nothing of it."""
+        ...
+
+
+class NoSlot(NadgError):
+    """Every slot is taken."""
+
+
+class Runner:
+    """The attempts of one worker. `run` owns every task it starts."""
+
+    def __init__(
+        self,
+        info: WorkerInfo,
+        *,
+        sandbox: CarriesAttempts,
+        blobs: BlobFolder,
+        skills: Mapping[str, SkillSpec],
+        clock: Clock,
+        backlog: int,
+        grace_seconds: float,
+    ) -> None:
+        self.info = info
+        self.totals = Totals()
+        self.window = info.slots + backlog
+        self._sandbox, self._blobs, self._skills, self._clock = sandbox, blobs, skills, clock
+        self._grace_seconds = grace_seconds
+        self._tenants: dict[str, Tenant] = {}
+        self.slots = Slots(info.slots)
+        self.draining = ""
+        self._gone = asyncio.Event()
+        self._tasks = asyncio.TaskGroup()
+
+    async def run(self) -> None:
+        """Keep house until cancelled; then every attempt is stopped before this returns."""
+        async with self._tasks:
+            try:
+                while True:
+                    await self._forget_gone_masters()
+            finally:
+                self.draining = self.draining or "the worker stops"
+
+    # -- links
+
+    def attach(self, master_id: str, session: Session) -> Tenant:
+        """A master's link opened; one it had before is closed. `resume` follows, once it was greeted."""
+        tenant = self._tenants.get(master_id)
+        if tenant is None:
+            tenant = self._tenants[master_id] = Tenant(master_id)
+            self.slots.join(tenant)
+        if tenant.session is not None:
+            tenant.session.close("the master opened a newer link")
+        tenant.session, tenant.gone_at = session, None
+        return tenant
+
+    def resume(self, tenant: Tenant) -> None:
+        """Say again what was not acknowledged, and fetch again what did not come."""
+        for held in tenant.held.values():
+            if held.state == "finished":
+                self._report(held)
+            elif held.state == "lacking" and held.task is None:
+                self._prepare(held)
+        if self.draining and tenant.session:
+            tenant.session.send(Drain(reason=self.draining))
+
+    def detach(self, tenant: Tenant, session: Session) -> None:
+        """A link ended; its attempts go on for the grace time."""
+        if tenant.session is not session:
+            return
+        tenant.session, tenant.gone_at = None, self._clock.monotonic()
+        if not tenant.held:
+            self._drop(tenant)
+        self._gone.set()
+
+    def assign(self, tenant: Tenant, assignment: Assignment) -> None:
+        """Take an attempt, or say why not."""
+        if assignment.attempt_id in tenant.held:
+            return
+        busy = "" if tenant.unfinished < self.window else f"{self.window} attempts are here already"
+        cannot = lack(assignment, self.info, self._skills)
+        if cannot or busy or self.draining:
+            why: Literal["busy", "cannot"] = "cannot" if cannot else "busy"
+            self._say_refused(tenant, assignment.attempt_id, why, cannot or self.draining or busy)
+            return
+        held = Held(assignment=assignment, tenant=tenant)
+        tenant.held[held.attempt_id] = held
+        self._blobs.pin(assignment.blobs())
+        self._prepare(held)
+
+    def cancel(self, tenant: Tenant, attempt_id: str) -> None:
+        """Stop an attempt; it ends as cancelled unless it has ended."""
+        held = tenant.held.get(attempt_id)
+        if held is None or held.cancelled or held.state == "finished":
+            return
+        held.cancelled = True
+        if held.task is not None:
+            held.task.cancel()
+        else:
+            self._finish(held, self._never_ran(held.assignment, "cancelled", "cancelled before it began"))
+
+    def acknowledge(self, tenant: Tenant, attempt_id: str) -> None:
+        """The master has this end; forget it."""
+        held = tenant.held.get(attempt_id)
+        if held is not None and held.outcome is not None:
+            del tenant.held[attempt_id]
+            self._blobs.unpin(result_blobs(held.outcome))
+
+    # -- one attempt for a caller that waits
+
+    async def run_now(self, assignment: Assignment, on_output: Callable[[str, str], None]) -> Outcome:
+        """Run an attempt in a free slot. Raises NoSlot where there is none."""
+        if self.slots.full or self.draining:
+            raise NoSlot(self.draining or f"all {self.slots.count} slots are taken")
+        self.slots.take()
+        try:
+            return await self._carry(assignment, on_output)
+        finally:
+            self._free_slot()
+
+    # -- the worker as a whole
+
+    @property
+    def waiting(self) -> int:
+        """Attempts that wait for blobs or for a slot."""
+        tenants = self._tenants.values()
+        return sum(held.state in ("lacking", "ready") for tenant in tenants for held in tenant.held.values())
+
+    def drain(self, reason: str) -> None:
+        """Take nothing new, and give back what has not begun."""
+        self.draining = reason
+        for tenant in self._tenants.values():
+            if tenant.session is not None:
+                tenant.session.send(Drain(reason=reason))
+            for held in list(tenant.held.values()):
+                if held.state in ("lacking", "ready") and held.task is None:
+                    del tenant.held[held.attempt_id]
+                    self._blobs.unpin(held.assignment.blobs())
+                    self._say_refused(tenant, held.attempt_id, "busy", reason)
+            tenant.ready.clear()
+
+    def say_goodbye(self, reason: str) -> None:
+        """Close every link."""
+        for tenant in self._tenants.values():
+            if tenant.session is not None:
+                tenant.session.close(reason)
+
+    # -- within
+
+    def _prepare(self, held: Held) -> None:
+        """Make it ready, after its blobs came where any are missing."""
+        refs = [BlobRef(sha256=sha256, size=size) for sha256, size in held.assignment.blobs().items()]
+        missing = [ref for ref in refs if not self._blobs.has(ref.sha256)]
+        if not missing:
+            self._make_ready(held)
+        elif held.tenant.session is not None:
+            task = self._tasks.create_task(self._fetch(held.assignment, held.tenant.session, missing))
+            task.add_done_callback(lambda task: self._fetched(held, task))
+            held.task = task
+
+    async def _fetch(self, assignment: Assignment, session: Session, missing: list[BlobRef]) -> Outcome | bool:
+        """True: all are here; False: the link went, the next one will bring them; else how it ended."""
+        try:
+            await session.fetch(missing)
+        except LinkLost:
+            return False
+        except (NadgError, OSError) as error:
+            return self._never_ran(assignment, "crashed", f"an input did not arrive: {error}")
+        return True
+
+    def _fetched(self, held: Held, task: asyncio.Task[Outcome | bool]) -> None:
+        held.task = None
+        if task.cancelled():
+            self._finish(held, self._never_ran(held.assignment, "cancelled", "cancelled before it began"))
+        elif isinstance(came := task.result(), Outcome):
+            self._finish(held, came)
+        elif came:
+            self._make_ready(held)
+        elif held.tenant.session is not None:
+            self._prepare(held)  # a newer link is there already
+
+    def _make_ready(self, held: Held) -> None:
+        held.state = "ready"
+        held.tenant.ready.append(held)
+        self._fill_slots()
+
+    def _fill_slots(self) -> None:
+        while not (self.slots.full or self.draining):
+            held = self.slots.next_ready()
+            if held is None:
+                return
+            self._start(held)
+
+    def _start(self, held: Held) -> None:
+        held.state = "running"
+        self.slots.take()
+        if held.tenant.session is not None:
+            held.tenant.session.send(Started(attempt_id=held.attempt_id, at=self._clock.now()), soon=False)
+        task = self._tasks.create_task(self._carry(held.assignment, self._output_of(held)))
+        task.add_done_callback(lambda task: self._ended(held, task))
+        held.task = task
+
+    def _ended(self, held: Held, task: asyncio.Task[Outcome]) -> None:
+        """Its task is over: also where it was cancelled before its first step."""
+        held.task = None
+        if task.cancelled():
+            self._finish(held, self._never_ran(held.assignment, "cancelled", "cancelled while it ran"))
+        elif task.exception() is None:
+            self._finish(held, task.result())
+        self._free_slot()
+
+    async def _carry(self, assignment: Assignment, on_output: Callable[[str, str], None]) -> Outcome:
+        """Run it in the sandbox; its blobs are here."""
+        try:
+            request = create_request(assignment, self._blobs)
+            ending = await self._sandbox.run(request, on_output)
+        except (NadgError, OSError) as error:
+            return self._never_ran(assignment, "crashed", f"the sandbox could not run it: {error}")
+        job = assignment.job
+        skill = self._skills.get(job.skill) if isinstance(job, SkillCall) else None
+        return create_outcome(assignment, ending, self.info, skill)
+
+    def _output_of(self, held: Held) -> Callable[[str, str], None]:
+        def on_output(stream: str, text: str) -> None:
+            session = held.tenant.session
+            if session is not None and session.pending_bytes < OUTPUT_PENDING_BYTES:
+                name: Literal["stdout", "stderr"] = "stderr" if stream == "stderr" else "stdout"
+                session.send(Output(attempt_id=held.attempt_id, stream=name, text=text))
+
+        return on_output
+
+    def _finish(self, held: Held, outcome: Outcome) -> None:
+        """It has ended: keep the end and report it; nobody is left to hear of a dropped one."""
+        held.state, held.outcome = "finished", outcome
+        self._blobs.pin(result_blobs(outcome))
+        self._blobs.unpin(held.assignment.blobs())
+        self._count(outcome)
+        if held.tenant.held.get(held.attempt_id) is held:
+            self._report(held)
+        else:
+            self._blobs.unpin(result_blobs(outcome))
+
+    def _report(self, held: Held) -> None:
+        session, outcome = held.tenant.session, held.outcome
+        if session is None or outcome is None:
+            return
+        try:
+            session.send(Finished(attempt_id=held.attempt_id, outcome=outcome), soon=not held.tenant.ready)
+        except LinkRefused as error:
+            reason = f"its outcome cannot be sent: {error}"
+            short = Outcome(kind="failed", receipt=outcome.receipt, reason=reason)
+            session.send(Finished(attempt_id=held.attempt_id, outcome=short))
+
+    def _never_ran(self, assignment: Assignment, kind: OutcomeKind, reason: str) -> Outcome:
+        return never_ran(assignment, kind, reason, self.info, self._clock.now())
+
+    def _count(self, outcome: Outcome) -> None:
+        match outcome.kind:
+            case "succeeded":
+                self.totals.succeeded += 1
+            case "cancelled":
+                self.totals.cancelled += 1
+            case _:
+                self.totals.failed += 1
+
+    def _say_refused(self, tenant: Tenant, attempt_id: str, why: Literal["busy", "cannot"], reason: str) -> None:
+        if tenant.session is not None:
+            tenant.session.send(Refused(attempt_id=attempt_id, why=why, reason=reason))
+
+    def _free_slot(self) -> None:
+        self.slots.free()
+        self._fill_slots()
+
+    async def _forget_gone_masters(self) -> None:
+        """Wait for the next grace time to run out, or for another link to go."""
+        now = self._clock.monotonic()
+        due = None
+        for tenant in list(self._tenants.values()):
+            if tenant.gone_at is None:
+                continue
+            left = tenant.gone_at + self._grace_seconds - now
+            if left <= 0:
+                self._drop(tenant)
+            else:
+                due = left if due is None else min(due, left)
+        try:
+            async with asyncio.timeout(due):
+                await self._gone.wait()
+        except TimeoutError:
+            return
+        self._gone.clear()
+
+    def _drop(self, tenant: Tenant) -> None:
+        """Cancel and forget everything of a master."""
+        del self._tenants[tenant.master_id]
+        self.slots.leave(tenant)
+        for attempt_id in list(tenant.held):
+            self.cancel(tenant, attempt_id)
+            self.acknowledge(tenant, attempt_id)
+        tenant.held.clear()

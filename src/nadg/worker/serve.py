@@ -1,0 +1,164 @@
+"""A worker from start to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import platform
+import secrets
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+
+from nadg import __version__
+from nadg.domain.clock import SystemClock
+from nadg.domain.errors import UserError
+from nadg.domain.worker import WorkerInfo
+from nadg.link.blobfolder import BlobFolder
+from nadg.link.dial import is_loopback
+from nadg.sandbox import Sandbox
+from nadg.skills.registry import Registry, load_registry
+from nadg.worker.app import create_app
+from nadg.worker.linkdoor import LinkDoor
+from nadg.worker.routes import WorkerParts
+from nadg.worker.runner import Runner
+from nadg.worker.server import WorkerServer, listen, uvicorn_config
+from nadg.worker.settings import WorkerSettings
+
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+class Ready(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag="ready"):
+    """The one line on stdout, once the worker takes work."""
+
+    name: str
+    url: str
+    tier: str
+    process_id: int
+
+
+def serve(settings: WorkerSettings, *, stop_on_eof: bool = False) -> None:
+    """Run a worker until SIGTERM or SIGINT, or with `stop_on_eof` until stdin ends.
+
+    Raises UserError where it must not or cannot listen, SandboxUnavailable where it cannot isolate.
+    """
+    asyncio.run(_serve(settings, stop_on_eof))
+
+
+async def _serve(settings: WorkerSettings, stop_on_eof: bool) -> None:
+    root = Path(settings.root)
+    token = _token(settings, root)
+    blobs = BlobFolder(root / "blobs", settings.cache_bytes)
+    registry = load_registry()
+    with listen(settings.host, settings.port) as listener:
+        async with Sandbox(settings.policy, root / "sandbox", blobs) as sandbox:
+            runner = _create_runner(settings, sandbox, blobs, registry)
+            links = LinkDoor(runner, blobs, secrets.token_hex(8), settings.ping_seconds)
+            parts = WorkerParts(
+                runner=runner,
+                blobs=blobs,
+                skills=tuple(registry.specs),
+                broken_skills=dict(registry.broken),
+                sandbox_report=sandbox.report,
+            )
+            app = create_app(parts, links, token, loopback_only=is_loopback(settings.host))
+            server = WorkerServer(uvicorn_config(app))
+            with _stop_request(stop_on_eof) as stop:
+                async with asyncio.TaskGroup() as tasks:
+                    house = tasks.create_task(runner.run())
+                    serving = tasks.create_task(server.serve(sockets=[listener]))
+                    await server.wait_started()
+                    _say_ready(settings, sandbox.tier, listener)
+                    await stop.wait()
+                    await _stop(runner, settings.drain_seconds)
+                    server.should_exit = True
+                    await serving
+                    house.cancel()
+
+
+async def _stop(runner: Runner, drain_seconds: float) -> None:
+    """Take nothing new, let what runs end for a while, then part from every master."""
+    runner.drain("the worker stops")
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(drain_seconds):
+            await runner.slots.wait_idle()
+    runner.say_goodbye("the worker stops")
+
+
+def _create_runner(settings: WorkerSettings, sandbox: Sandbox, blobs: BlobFolder, registry: Registry) -> Runner:
+    info = WorkerInfo(
+        name=settings.name,
+        slots=settings.slots,
+        tier=sandbox.tier,
+        labels=settings.labels,
+        skills={name: spec.version for name, spec in registry.specs.items()},
+        nadg_version=__version__,
+        python_version=platform.python_version(),
+        process_id=os.getpid(),
+    )
+    return Runner(
+        info,
+        sandbox=sandbox,
+        blobs=blobs,
+        skills=registry.specs,
+        clock=SystemClock(),
+        backlog=settings.backlog,
+        grace_seconds=settings.grace_seconds,
+    )
+
+
+def _token(settings: WorkerSettings, root: Path) -> str:
+    """The token that is wanted from callers: as given, or on loopback one that is kept in a private file.
+
+    Raises UserError where others could reach the worker without a token.
+    """
+    root.mkdir(parents=True, exist_ok=True)
+    if settings.token:
+        return settings.token
+    if not is_loopback(settings.host):
+        raise UserError(
+            f"host {settings.host!r} can be reached from elsewhere; give a token, or listen on 127.0.0.1"
+        )
+    path = root / "token"
+    if not path.exists():
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(fd, "w") as file:
+            file.write(secrets.token_urlsafe(32))
+    print(f"the token for this worker stands in {path}", file=sys.stderr, flush=True)
+    return path.read_text().strip()
+
+
+def _say_ready(settings: WorkerSettings, tier: str, listener: socket.socket) -> None:
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    url = f"http://{host}:{listener.getsockname()[1]}"
+    line = Ready(name=settings.name, url=url, tier=str(tier), process_id=os.getpid())
+    print(msgspec.json.encode(line).decode(), flush=True)
+
+
+@contextlib.contextmanager
+def _stop_request(on_eof: bool) -> Iterator[asyncio.Event]:
+    """An event that a signal sets, or the end of stdin."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in STOP_SIGNALS:
+        loop.add_signal_handler(number, stop.set)
+    if on_eof:
+        loop.add_reader(sys.stdin.fileno(), lambda: _read_until_eof(stop.set))
+    try:
+        yield stop
+    finally:
+        for number in STOP_SIGNALS:
+            loop.remove_signal_handler(number)
+        if on_eof:
+            loop.remove_reader(sys.stdin.fileno())
+
+
+def _read_until_eof(at_eof: Callable[[], object]) -> None:
+    if not os.read(sys.stdin.fileno(), 1 << 16):
+        at_eof()
+        asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
