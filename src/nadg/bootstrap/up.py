@@ -10,7 +10,7 @@ import structlog
 
 from nadg.bootstrap.grid import create_engine
 from nadg.bootstrap.home import Home
-from nadg.bootstrap.workers import WorkerPool
+from nadg.bootstrap.workers import PoolWatcher, WorkerPool
 from nadg.domain.clock import SystemClock
 from nadg.engines.grid import WorkerView
 from nadg.link.blobfolder import BlobFolder
@@ -35,7 +35,12 @@ class _LogWatcher:
         structlog.get_logger().warning(text)
 
 
-async def serve_up(settings: Settings, workers: int, on_ready: Callable[[int], None]) -> None:
+async def serve_up(
+    settings: Settings,
+    workers: int,
+    on_ready: Callable[[int], None],
+    watcher: PoolWatcher | None = None,
+) -> None:
     """Keep `workers` local workers until SIGINT or SIGTERM, then stop them; `on_ready` hears when all are up."""
     home, clock = Home(settings), SystemClock()
     stop = asyncio.Event()
@@ -46,5 +51,5 @@ async def serve_up(settings: Settings, workers: int, on_ready: Callable[[int], N
     async with open_store(home.database, clock) as store, engine:
         pool = WorkerPool(settings, home=home, engine=engine, store=store, own=workers, register=True)
         async with pool:
-            on_ready(await pool.ensure(_LogWatcher()))
+            on_ready(await pool.ensure(watcher or _LogWatcher()))
             await stop.wait()

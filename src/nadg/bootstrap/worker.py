@@ -30,7 +30,7 @@ def serve_worker(
     home = Home(settings)
     token = home.worker_token() if settings.worker_token is not None or is_loopback(host) else ""
     policy = Policy(
-        tier="auto" if sandbox == "auto" else Tier(sandbox),
+        tier=None if sandbox == "auto" else Tier(sandbox),
         allow_none=allow_unsafe_none or settings.allow_unsafe_none,
     )
     serve(

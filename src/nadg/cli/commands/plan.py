@@ -1,0 +1,94 @@
+"""`nadg plan`: what would be run, without running it; and the schema of plan files."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nadg.cli.commands.arguments import CommandArgument, InputOption, JsonOption, PlanOption
+from nadg.domain.errors import UserError
+
+if TYPE_CHECKING:
+    from nadg.domain.plan import Plan
+    from nadg.settings import Settings
+
+SaveOption = Annotated[
+    Path | None, typer.Option("--save", metavar="FILE", help="Write the plan there (.yaml or .json).")
+]
+
+
+def plan(
+    command: CommandArgument = None,
+    plan: PlanOption = None,
+    inputs: InputOption = None,
+    save: SaveOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the plan that a command or a file gives; nothing is run.
+
+    `nadg plan schema` prints the JSON Schema of plan files.
+    """
+    if command == "schema" and plan is None and not inputs:
+        print_schema()
+        return
+    from nadg.cli.configuration import read_settings
+
+    asyncio.run(_show(read_settings(), command, plan, tuple(inputs or ()), save, as_json))
+
+
+def print_schema() -> None:
+    """The schema on standard output."""
+    from nadg.bootstrap.catalogue import plan_schema
+
+    print(json.dumps(plan_schema(), indent=2))
+
+
+async def _show(
+    settings: Settings,
+    command: str | None,
+    plan_file: Path | None,
+    inputs: tuple[Path, ...],
+    save: Path | None,
+    as_json: bool,
+) -> None:
+    from nadg.cli.console import create_console
+    from nadg.cli.inputs import input_files
+    from nadg.cli.render.plan import plan_tree
+    from nadg.cli.session import check_source
+
+    check_source(command, plan_file)
+    files = input_files(inputs)
+    from nadg.bootstrap.grid import open_grid
+
+    async with open_grid(settings) as grid:
+        planned = await grid.plan(command, plan_file, files)
+    if save is not None:
+        save_plan(planned.plan, save)
+    if as_json:
+        print(json.dumps(planned.plan.document(), indent=2))
+        return
+    console = create_console()
+    console.print(plan_tree(planned.plan, command=planned.command, planner=planned.planner))
+    if save is not None:
+        console.print(f"Saved in {save}; run it with: nadg run --plan {save}", soft_wrap=True)
+
+
+def save_plan(plan: Plan, file: Path) -> None:
+    """Write a plan as the kind of file that its name asks for. Raises UserError."""
+    suffix = file.suffix.lower()
+    if suffix == ".json":
+        text = json.dumps(plan.document(), indent=2, ensure_ascii=False) + "\n"
+    elif suffix in (".yaml", ".yml"):
+        from nadg.bootstrap.catalogue import plan_text
+
+        text = plan_text(plan)
+    else:
+        raise UserError(f"--save: {str(file)!r} must end in .yaml, .yml or .json")
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"--save: cannot write {str(file)!r} ({error.strerror}); name another file") from error

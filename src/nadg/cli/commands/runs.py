@@ -1,0 +1,49 @@
+"""`nadg runs`: what was run, and what is running in another terminal."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from nadg.cli.commands.arguments import JsonOption
+
+app = typer.Typer(help="Runs, past and present.", rich_markup_mode=None)
+
+RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, or how it starts.")]
+
+
+@app.command("list")
+def list_runs(
+    limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="How many, newest first.")] = 20,
+    as_json: JsonOption = False,
+) -> None:
+    """The latest runs."""
+    from nadg.cli import history
+
+    asyncio.run(history.list_runs(limit, as_json))
+
+
+@app.command("show")
+def show(run: RunArgument, as_json: JsonOption = False) -> None:
+    """A run's plan, how each subtask went, and its answer."""
+    from nadg.cli import history
+
+    asyncio.run(history.show_run(run, as_json))
+
+
+@app.command("cancel")
+def cancel(run: RunArgument) -> None:
+    """Ask a run to end; whoever carries it out keeps what is done."""
+    from nadg.cli import history
+
+    asyncio.run(history.cancel_run(run))
+
+
+@app.command("attach")
+def attach(run: RunArgument) -> None:
+    """Watch a run that another terminal started. Ctrl-C stops watching, not the run."""
+    from nadg.cli import history
+
+    raise typer.Exit(asyncio.run(history.attach_run(run)))

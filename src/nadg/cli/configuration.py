@@ -1,0 +1,29 @@
+"""Settings from the environment and `.env`, with one clear sentence where a value is unfit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nadg.domain.errors import UserError
+
+if TYPE_CHECKING:
+    from nadg.settings import Settings
+
+
+def read_settings() -> Settings:
+    """The settings of this process. Raises UserError, naming each variable, where a value is unfit."""
+    from pydantic import ValidationError
+
+    from nadg.settings import Settings
+
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise UserError("; ".join(_sentence(one["loc"], one["msg"]) for one in error.errors())) from None
+
+
+def _sentence(location: tuple[int | str, ...], message: str) -> str:
+    """Names the variable, never its value: it may be a secret."""
+    name = "_".join(str(part) for part in location).upper() or "a setting"
+    variable = name if name.startswith("NADG_") else f"NADG_{name}"
+    return f"{variable}: {message[:1].lower()}{message[1:]}; see docs/SETTINGS.md"

@@ -1,0 +1,106 @@
+"""What `nadg runs` does: read runs from the store, ask for their end, watch them from outside."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from nadg.cli.configuration import read_settings
+from nadg.cli.console import create_console
+from nadg.cli.render.answer import answer_renderable, verdict
+from nadg.cli.render.plan import plan_tree
+from nadg.cli.render.record import failure_details, subtasks_table
+from nadg.cli.render.tables import runs_table
+from nadg.cli.screen import create_screen
+from nadg.cli.session import exit_code_of_run
+from nadg.cli.watch import ScreenWatcher
+
+if TYPE_CHECKING:
+    from nadg.bootstrap.records import StoreOnly
+
+LOOK_SECONDS = 0.3
+"""How often another process's run is looked at; the store is all that two processes share."""
+
+
+async def list_runs(limit: int, as_json: bool) -> None:
+    """The latest runs, newest first."""
+    from nadg.bootstrap.records import open_store_only
+
+    async with open_store_only(read_settings()) as store:
+        runs = await store.runs.list(limit)
+    if as_json:
+        print(msgspec.json.format(msgspec.json.encode(runs), indent=2).decode())
+    elif runs:
+        create_console().print(runs_table(runs))
+    else:
+        print('No runs yet. Start one: nadg run "Summarise the reviews" --input reviews.csv')
+
+
+async def show_run(prefix: str, as_json: bool) -> None:
+    """One run in full."""
+    from nadg.bootstrap.records import open_store_only
+
+    async with open_store_only(read_settings()) as store:
+        record = await store.runs.get(await store.runs.find(prefix))
+        document, answer = store.run_document(record), await store.answer_text(record)
+    if as_json:
+        print(json.dumps(document, indent=2))
+        return
+    console = create_console()
+    console.print(plan_tree(record.plan, command=record.command, planner=record.planner))
+    console.print(verdict(record), soft_wrap=True)
+    console.print(subtasks_table(record))
+    for detail in failure_details(record):
+        console.print(f"\n{detail}", soft_wrap=True)
+    console.print()
+    console.print(answer_renderable(answer, terminal=console.is_terminal), soft_wrap=not console.is_terminal)
+
+
+async def cancel_run(prefix: str) -> None:
+    """Leave the request in the store; the master that owns the run finds it there."""
+    from nadg.bootstrap.records import open_store_only
+
+    async with open_store_only(read_settings()) as store:
+        run_id = await store.runs.find(prefix)
+        asked = await store.runs.request_cancel(run_id, "cancelled by the user")
+    print(f"Asked run {run_id} to end." if asked else f"Run {run_id} has already ended; nothing to cancel.")
+
+
+async def attach_run(prefix: str) -> int:
+    """Show a run's progress until it ends; returns the exit code that fits how it ended."""
+    from nadg.bootstrap.records import open_store_only
+
+    console = create_console(stderr=True)
+    watcher = ScreenWatcher(create_screen(console, quiet=False))
+    over = asyncio.Event()
+    async with open_store_only(read_settings()) as store:
+        run_id = await store.runs.find(prefix)
+        record = await store.runs.get(run_id)
+        console.print(plan_tree(record.plan, command=record.command, planner=record.planner))
+        watcher.run_created(run_id, record.plan)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(watcher.tick_until(over))
+            await _replay(store, run_id, watcher)
+            over.set()
+        record = await store.runs.get(run_id)
+    console.print(verdict(record), soft_wrap=True)
+    return exit_code_of_run(record, interrupted=False)
+
+
+async def _replay(store: StoreOnly, run_id: str, watcher: ScreenWatcher) -> None:
+    """Every stored change of the run, and then each new one, until the run has ended."""
+    seen, never = 0, asyncio.Event()
+    while True:
+        events = await store.runs.events_after(run_id, seen)
+        for event in events:
+            seen = event.seq
+            watcher.changed(run_id, event.change)
+        if watcher.ended:
+            return
+        if not events:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(never.wait(), LOOK_SECONDS)

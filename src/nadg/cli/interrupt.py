@@ -1,0 +1,42 @@
+"""Ctrl-C in two steps: the first asks the run to end cleanly, the second stops waiting for that."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Interruption:
+    """Whether and how often the user, or the system, asked to stop."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+        """Set by the first signal."""
+
+    @contextmanager
+    def listening(self, on_second: Callable[[], object]) -> Iterator[None]:
+        """Catch the signals while inside; from the second one on they act as they do by default.
+
+        `on_second` is called once, from the event loop.
+        """
+        loop = asyncio.get_running_loop()
+
+        def received() -> None:
+            if not self.asked.is_set():
+                self.asked.set()
+                return
+            for one in SIGNALS:
+                loop.remove_signal_handler(one)
+            on_second()
+
+        for one in SIGNALS:
+            loop.add_signal_handler(one, received)
+        try:
+            yield
+        finally:
+            for one in SIGNALS:
+                loop.remove_signal_handler(one)

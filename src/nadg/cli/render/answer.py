@@ -1,0 +1,48 @@
+"""The end of a run: the answer, how it went, and where its files are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from nadg.cli.render.safe import one_line, printable
+from nadg.cli.render.units import counted, duration
+from nadg.domain.run import RunRecord
+from nadg.domain.states import RunState, SubtaskState
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+STYLES = {RunState.SUCCEEDED: "green", RunState.FAILED: "red", RunState.CANCELLED: "yellow"}
+
+
+def answer_renderable(markdown: str, *, terminal: bool) -> RenderableType:
+    """The answer: laid out on a terminal, as the Markdown it is anywhere else."""
+    text = printable(markdown)
+    if not terminal:
+        return Text(text)
+    from rich.markdown import Markdown
+
+    return Markdown(text, hyperlinks=False)
+
+
+def verdict(record: RunRecord) -> Text:
+    """One line: how the run ended, how long it took, how much it did."""
+    seconds = (record.finished_at - record.created_at).total_seconds() if record.finished_at else None
+    done = sum(one.state is SubtaskState.SUCCEEDED for one in record.subtasks)
+    facts = [f"{done} of {counted(len(record.subtasks), 'subtask')} done"]
+    attempts = [attempt for one in record.subtasks for shard in one.shards for attempt in shard.attempts]
+    workers = {attempt.worker for attempt in attempts if attempt.worker}
+    if workers:
+        facts.append(f"{counted(len(attempts), 'attempt')} on {counted(len(workers), 'worker')}")
+    if seconds is not None:
+        facts.append(duration(seconds))
+    reason = f" ({one_line(record.reason, 300)})" if record.reason else ""
+    return Text(f"Run {record.id} {record.state}{reason}: {', '.join(facts)}", style=STYLES.get(record.state, ""))
+
+
+def folder_line(folder: Path) -> str:
+    """Where the answer, the artifacts and the record are."""
+    return f"Files: {printable(str(folder), keep_lines=False)}/ (answer.md, artifacts/, run.json)"

@@ -1,0 +1,132 @@
+"""A run's progress: one table for a live terminal, or one line for each thing that happened."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rich.console import Group
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from nadg.cli.progress import RunProgress, SubtaskProgress
+from nadg.cli.render.safe import one_line, printable
+from nadg.cli.render.units import counted, duration
+from nadg.domain.states import SubtaskState, is_final
+
+MARKS = {
+    SubtaskState.WAITING: ("·", "dim"),
+    SubtaskState.PREPARING: ("▸", "cyan"),
+    SubtaskState.RUNNING: ("▸", "cyan"),
+    SubtaskState.CLOSING: ("▸", "cyan"),
+    SubtaskState.SUCCEEDED: ("✓", "green"),
+    SubtaskState.FAILED: ("✗", "red"),
+    SubtaskState.SKIPPED: ("–", "yellow"),
+    SubtaskState.CANCELLED: ("–", "yellow"),
+}
+MAX_ROWS = 20
+STARTING = Text("Getting workers ready …", style="dim")
+
+
+def progress_table(progress: RunProgress, now: float, workers_total: int = 0) -> Group:
+    """The live table: a row for each subtask, the busiest first where there are too many."""
+    table = Table.grid(padding=(0, 2))
+    for justify in ("left", "left", "left", "right", "left"):
+        table.add_column(justify=justify, no_wrap=True)
+    shown = visible_subtasks(list(progress.subtasks.values()), MAX_ROWS)
+    for one in shown:
+        table.add_row(*_cells(one, now))
+    hidden = len(progress.subtasks) - len(shown)
+    more = [f"… and {counted(hidden, 'more subtask')}"] if hidden else []
+    below = [Text(line, style="dim") for line in (*more, _footer(progress, now, workers_total))]
+    return Group(table, *below)
+
+
+def visible_subtasks(subtasks: list[SubtaskProgress], limit: int) -> list[SubtaskProgress]:
+    """At most `limit` of them, in plan order: failed and running ones before waiting and done ones."""
+    if len(subtasks) <= limit:
+        return subtasks
+    rank = {SubtaskState.FAILED: 0, SubtaskState.RUNNING: 1, SubtaskState.CLOSING: 1, SubtaskState.PREPARING: 1}
+    order = sorted(range(len(subtasks)), key=lambda place: (rank.get(subtasks[place].state, 2), place))
+    return [subtasks[place] for place in sorted(order[:limit])]
+
+
+def started_line(one: SubtaskProgress) -> str:
+    """Said when a subtask's shards are known and handed out."""
+    return f"▸ {one.id}: {_title(one)}, {counted(one.shards_total, 'shard')}"
+
+
+def ended_line(one: SubtaskProgress, now: float) -> str:
+    """Said when a subtask is over: how it went, how long it took, who did it, why it failed."""
+    mark = MARKS[one.state][0]
+    facts = [f"{one.state}", *_shard_facts(one), *_worker_facts(one), *_time_facts(one, now)]
+    reason = f": {one_line(one.reason, 300)}" if one.reason else ""
+    return f"{mark} {one.id}: {', '.join(facts)}{reason}"
+
+
+def still_line(progress: RunProgress, now: float) -> str:
+    """Said from time to time where there is no live table: what is going on."""
+    going = [one for one in progress.subtasks.values() if one.started is not None and one.ended is None]
+    parts = [f"{one.id} {one.shards_done}/{one.shards_total}" for one in going] or ["waiting"]
+    return f"… {duration(now - progress.started)}: {', '.join(parts[:6])}"
+
+
+def output_lines(subtask_id: str, index: int, stream: str, text: str) -> Iterable[str]:
+    """What a followed subtask printed, each line with the shard that printed it."""
+    mark = "│" if stream == "stdout" else "┃"
+    for line in text.splitlines():
+        yield f"  {subtask_id}/{index} {mark} {printable(line, keep_lines=False)}"
+
+
+def _cells(one: SubtaskProgress, now: float) -> tuple[Text | ProgressBar, ...]:
+    mark, style = MARKS[one.state]
+    seconds = one.seconds(now)
+    return (
+        Text(f"{mark} {one.id}", style=style),
+        Text(_title(one), style="dim" if one.state is SubtaskState.WAITING else ""),
+        ProgressBar(total=max(one.shards_total, 1), completed=_filled(one), width=16),
+        Text(f"{one.shards_done}/{one.shards_total}" if one.shards_total else "", style="dim"),
+        Text("  ".join([*_running_facts(one), *([duration(seconds)] if seconds is not None else [])])),
+    )
+
+
+def _filled(one: SubtaskProgress) -> int:
+    if one.state is SubtaskState.SUCCEEDED:
+        return max(one.shards_total, 1)
+    return one.shards_done
+
+
+def _title(one: SubtaskProgress) -> str:
+    return one_line(one.title, 44)
+
+
+def _footer(progress: RunProgress, now: float, workers_total: int) -> str:
+    done = sum(is_final(one.state) for one in progress.subtasks.values())
+    parts = [f"{done}/{counted(len(progress.subtasks), 'subtask')}", duration(now - progress.started)]
+    if workers_total:
+        parts.insert(1, f"{len(progress.workers_in_use())}/{counted(workers_total, 'worker')} in use")
+    return " · ".join(parts)
+
+
+def _shard_facts(one: SubtaskProgress) -> list[str]:
+    if one.shards_total <= 1 and not one.shards_failed:
+        return []
+    return [f"{one.shards_done}/{counted(one.shards_total, 'shard')}"]
+
+
+def _worker_facts(one: SubtaskProgress) -> list[str]:
+    facts = [counted(len(one.workers), "worker")] if one.workers else []
+    if one.lost_attempts:
+        facts.append(f"{counted(one.lost_attempts, 'attempt')} lost")
+    return facts
+
+
+def _running_facts(one: SubtaskProgress) -> list[str]:
+    if one.running:
+        return [f"on {counted(len(set(one.running.values())), 'worker')}"]
+    return _worker_facts(one) if is_final(one.state) else []
+
+
+def _time_facts(one: SubtaskProgress, now: float) -> list[str]:
+    seconds = one.seconds(now)
+    return [] if seconds is None else [duration(seconds)]

@@ -1,0 +1,65 @@
+"""A stored run in full: how each subtask went, what it used, and the words of code that failed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.table import Table
+from rich.text import Text
+
+from nadg.cli.render.safe import one_line, printable
+from nadg.cli.render.tables import plain_table
+from nadg.cli.render.units import duration, size
+from nadg.domain.outcome import Receipt
+from nadg.domain.run import AttemptRecord, RunRecord, SubtaskRecord
+from nadg.domain.states import ShardState
+
+SHOWN_DETAILS = 5
+
+
+def subtasks_table(record: RunRecord) -> Table:
+    """A line for each subtask, from the receipts of its attempts."""
+    table = plain_table(
+        *("SUBTASK", "STATE", "SHARDS", "ATTEMPTS", "WORKERS", "CPU", "MEMORY", "SANDBOX", "REASON"),
+        folded="REASON",
+    )
+    for one in record.subtasks:
+        attempts = list(attempts_of(one))
+        receipts = [attempt.outcome.receipt for attempt in attempts if attempt.outcome is not None]
+        done = sum(shard.state is ShardState.SUCCEEDED for shard in one.shards)
+        cells = (
+            one.id,
+            str(one.state),
+            f"{done}/{len(one.shards)}",
+            str(len(attempts)),
+            str(len({attempt.worker for attempt in attempts if attempt.worker})),
+            *_used(receipts),
+            one_line(one.reason, 200),
+        )
+        table.add_row(*(Text(cell) for cell in cells))
+    return table
+
+
+def failure_details(record: RunRecord) -> list[str]:
+    """The tracebacks of the users' code, safe to print: the first few attempts that failed."""
+    failed = [
+        (attempt.id, attempt.outcome.detail)
+        for subtask in record.subtasks
+        for attempt in attempts_of(subtask)
+        if attempt.outcome is not None and attempt.outcome.detail
+    ]
+    return [f"{name}:\n{printable(detail).rstrip()}" for name, detail in failed[:SHOWN_DETAILS]]
+
+
+def attempts_of(subtask: SubtaskRecord) -> Iterator[AttemptRecord]:
+    """All attempts of a subtask, shard by shard."""
+    for shard in subtask.shards:
+        yield from shard.attempts
+
+
+def _used(receipts: list[Receipt]) -> tuple[str, str, str]:
+    if not receipts:
+        return "–", "–", "–"
+    tiers = sorted({str(one.sandbox_tier) for one in receipts})
+    most = max(one.max_rss_bytes for one in receipts)
+    return duration(sum(one.cpu_seconds for one in receipts)), size(most), ", ".join(tiers)

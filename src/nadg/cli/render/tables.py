@@ -1,0 +1,126 @@
+"""Lists as tables: runs, workers, skills, and one skill in full."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Protocol
+
+from rich.table import Table
+from rich.text import Text
+
+from nadg.cli.render.safe import one_line, printable
+from nadg.cli.render.units import moment
+from nadg.domain.run import RunSummary
+from nadg.domain.skill import Parameter, SkillSpec
+from nadg.domain.worker import WorkerInfo, WorkerNode
+
+
+def plain_table(*columns: str, folded: str = "") -> Table:
+    """A table without lines; the column `folded` may take several lines, the others are never cut short."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for name in columns:
+        table.add_column(name, no_wrap=name != folded, overflow="fold")
+    return table
+
+
+def runs_table(runs: Iterable[RunSummary]) -> Table:
+    """The list of runs, as given."""
+    table = plain_table("RUN", "STATE", "DONE", "CREATED (UTC)", "COMMAND", folded="COMMAND")
+    for one in runs:
+        done = f"{one.subtasks_done}/{one.subtasks_total}"
+        table.add_row(one.id, str(one.state), done, moment(one.created_at), Text(one_line(one.command, 100)))
+    return table
+
+
+def workers_table(workers: Iterable[WorkerNode]) -> Table:
+    """The registry, as given."""
+    table = plain_table(
+        "ID", "NAME", "STATUS", "SLOTS", "SANDBOX", "TASKS", "LAST PING (UTC)", "URL", folded="URL"
+    )
+    for one in workers:
+        status = f"{one.status} ({one_line(one.reason, 60)})" if one.reason else str(one.status)
+        name = one_line(one.name or "–", 40)
+        cells = (one.id, name, status, str(one.slots or "–"), one.tier or "–", str(one.total_tasks))
+        table.add_row(*(Text(cell) for cell in (*cells, moment(one.last_ping), one_line(one.vm_url, 200))))
+    return table
+
+
+class LinkedWorker(Protocol):
+    """A worker as the grid of this process sees it now."""
+
+    @property
+    def url(self) -> str: ...
+
+    @property
+    def state(self) -> str: ...
+
+    @property
+    def reason(self) -> str: ...
+
+    @property
+    def info(self) -> WorkerInfo | None: ...
+
+
+def grid_table(workers: Iterable[LinkedWorker]) -> Table:
+    """The workers of a grid that is up."""
+    table = plain_table("WORKER", "STATE", "SLOTS", "SANDBOX", "URL", folded="URL")
+    for one in workers:
+        state = f"{one.state} ({one_line(one.reason, 60)})" if one.reason else str(one.state)
+        info = one.info
+        known = (one_line(info.name, 40), str(info.slots), str(info.tier)) if info else ("–", "–", "–")
+        table.add_row(*(Text(cell) for cell in (known[0], state, known[1], known[2], one_line(one.url, 200))))
+    return table
+
+
+def worker_lines(info: WorkerInfo) -> list[str]:
+    """What a worker said of itself, a fact a line."""
+    facts = {
+        "name": info.name,
+        "slots": str(info.slots),
+        "sandbox": str(info.tier),
+        "labels": ", ".join(info.labels) or "none",
+        "skills": str(len(info.skills)),
+        "NADG": info.nadg_version,
+        "Python": info.python_version,
+    }
+    return [f"{name + ':':10}{one_line(value, 200)}" for name, value in facts.items()]
+
+
+def skills_table(specs: Mapping[str, SkillSpec]) -> Table:
+    """All skills by name, with their one-line summaries."""
+    table = plain_table("SKILL", "TAKES", "RUNS OVER", "SUMMARY", folded="SUMMARY")
+    for name in sorted(specs):
+        one = specs[name]
+        table.add_row(Text(name, style="cyan"), one.takes, one.maps_over or "whole", Text(printable(one.summary)))
+    return table
+
+
+def skill_lines(spec: SkillSpec) -> list[str]:
+    """One skill in full: what it does, takes and gives, and every argument."""
+    lines = [f"{spec.name} (version {spec.version}): {spec.summary}"]
+    if spec.description.strip() and spec.description.strip() != spec.summary.strip():
+        lines += ["", *spec.description.strip().splitlines()]
+    lines += ["", f"takes: {spec.takes}", f"runs over: {spec.maps_over or 'its whole input at once'}"]
+    if spec.produces:
+        lines.append(f"writes: {', '.join(spec.produces)}")
+    if spec.parameters:
+        lines += ["", "arguments:", *(f"  {_parameter(one)}" for one in spec.parameters)]
+    if spec.examples:
+        lines += ["", "asked for by words such as:", *(f"  {example}" for example in spec.examples)]
+    return [printable(line, keep_lines=False) for line in lines]
+
+
+def _parameter(one: Parameter) -> str:
+    allowed = f", one of {', '.join(one.choices)}" if one.choices else ""
+    bounds = _bounds(one)
+    default = "required" if one.required else f"default {one.default!r}"
+    about = f": {one.description}" if one.description else ""
+    return f"{one.name} ({one.type}{allowed}{bounds}, {default}){about}"
+
+
+def _bounds(one: Parameter) -> str:
+    if one.minimum is not None and one.maximum is not None:
+        return f", {one.minimum:g} to {one.maximum:g}"
+    if one.minimum is not None:
+        return f", at least {one.minimum:g}"
+    return f", at most {one.maximum:g}" if one.maximum is not None else ""

@@ -1,0 +1,130 @@
+"""One run from the command line: plan, show the plan, carry it out under watch, show the answer."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Collection
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from nadg.cli.console import create_console
+from nadg.cli.failure import FAILED, INTERRUPTED, StoppedAtOnce
+from nadg.cli.inputs import checked_out_folder, default_out_folder, input_files
+from nadg.cli.interrupt import Interruption
+from nadg.cli.render.answer import answer_renderable, folder_line, verdict
+from nadg.cli.render.plan import plan_tree
+from nadg.cli.screen import create_screen
+from nadg.cli.watch import ScreenWatcher
+from nadg.domain.errors import UserError
+from nadg.domain.plan import Plan
+from nadg.domain.run import RunOptions, RunRecord
+from nadg.domain.states import RunState
+
+if TYPE_CHECKING:
+    from nadg.bootstrap.grid import Grid
+    from nadg.bootstrap.planning import PlannedRun
+    from nadg.settings import Settings
+
+
+class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """What the user typed after `nadg run`."""
+
+    command: str | None = None
+    plan_file: Path | None = None
+    inputs: tuple[Path, ...] = ()
+    out: Path | None = None
+    workers: int | None = None
+    options: RunOptions = RunOptions()
+    follow: tuple[str, ...] = ()
+    as_json: bool = False
+    quiet: bool = False
+
+
+def check_source(command: str | None, plan_file: Path | None) -> None:
+    """Raises UserError unless there is exactly one of a command in words and a plan file."""
+    if command is not None and plan_file is not None:
+        raise UserError("give either a command in words or --plan FILE, not both")
+    if command is None and plan_file is None:
+        raise UserError('say what to do, such as: nadg run "Summarise the reviews" --input reviews.csv')
+    if command is not None and not command.strip():
+        raise UserError('the command is empty; say what to do, such as "Summarise the reviews"')
+    if plan_file is not None and not plan_file.is_file():
+        raise UserError(f"--plan: there is no file {str(plan_file)!r} (looked in {Path.cwd()})")
+
+
+async def carry_out(settings: Settings, request: RunRequest) -> int:
+    """The whole of `nadg run`; returns the exit code. Raises UserError before anything is run."""
+    check_source(request.command, request.plan_file)
+    out = checked_out_folder(request.out)
+    inputs = input_files(request.inputs)
+    from nadg.bootstrap.grid import open_grid
+
+    progress_console = create_console(stderr=True)
+    watcher = ScreenWatcher(create_screen(progress_console, quiet=request.quiet), request.follow)
+    async with open_grid(settings, workers=request.workers, watcher=watcher) as grid:
+        planned = await grid.plan(request.command, request.plan_file, inputs)
+        check_followed(planned.plan, request.follow)
+        if not request.quiet:
+            progress_console.print(plan_tree(planned.plan, command=planned.command, planner=planned.planner))
+        interruption = Interruption()
+        record = await run_watched(grid, planned, request.options, watcher, interruption)
+        await _show_result(grid, record, request, out or default_out_folder(record.id))
+    return exit_code_of_run(record, interrupted=interruption.asked.is_set())
+
+
+def check_followed(plan: Plan, follow: Collection[str]) -> None:
+    """Raises UserError where `--follow` names no subtask of the plan."""
+    known = [one.id for one in plan.subtasks]
+    unknown = [one for one in follow if one not in known]
+    if unknown:
+        listed = ", ".join(known[:20]) + (", …" if len(known) > 20 else "")
+        raise UserError(f"--follow: the plan has no subtask {unknown[0]!r}; it has {listed}")
+
+
+async def run_watched(
+    grid: Grid, planned: PlannedRun, options: RunOptions, watcher: ScreenWatcher, interruption: Interruption
+) -> RunRecord:
+    """Run to the end while the screen shows it. The first Ctrl-C asks the run to end, the second kills it."""
+    over = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(grid.run(planned, options, watcher))
+        running.add_done_callback(lambda _: over.set())
+        group.create_task(watcher.tick_until(over))
+        cancelling = group.create_task(_cancel_when_asked(grid, watcher, interruption))
+        running.add_done_callback(lambda _: cancelling.cancel())
+        with interruption.listening(running.cancel):
+            await asyncio.wait({running})
+    if running.cancelled():
+        raise StoppedAtOnce
+    return running.result()
+
+
+async def _cancel_when_asked(grid: Grid, watcher: ScreenWatcher, interruption: Interruption) -> None:
+    await interruption.asked.wait()
+    watcher.notice("Cancelling: what is done is kept. Press Ctrl-C again to stop at once.")
+    await watcher.created.wait()
+    await grid.request_cancel(watcher.run_id, "cancelled by the user")
+
+
+async def _show_result(grid: Grid, record: RunRecord, request: RunRequest, out_folder: Path) -> None:
+    folder = await grid.export(record.id, out_folder)
+    if request.as_json:
+        print(json.dumps(grid.run_document(record), indent=2))
+        return
+    out = create_console()
+    out.print(
+        answer_renderable(await grid.answer_text(record), terminal=out.is_terminal), soft_wrap=not out.is_terminal
+    )
+    if not request.quiet:
+        create_console(stderr=True).print(verdict(record), soft_wrap=True)
+    out.print(folder_line(folder), soft_wrap=True)
+
+
+def exit_code_of_run(record: RunRecord, *, interrupted: bool) -> int:
+    """0 when it succeeded, 130 when Ctrl-C ended it, 1 otherwise."""
+    if record.state is RunState.SUCCEEDED:
+        return 0
+    return INTERRUPTED if interrupted and record.state is RunState.CANCELLED else FAILED

@@ -1,0 +1,89 @@
+"""The grid's watcher at the command line: folds what happens into progress and puts it on a screen."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Collection, Sequence
+from typing import Protocol
+
+from nadg.cli.progress import RunProgress
+from nadg.cli.render.progress import output_lines
+from nadg.cli.render.safe import printable
+from nadg.cli.screen import Screen
+from nadg.domain.changes import AttemptChanged, Change, ShardsAdded, SubtaskChanged
+from nadg.domain.ids import parse_attempt_id
+from nadg.domain.plan import Plan
+from nadg.domain.states import AttemptState, is_final
+from nadg.domain.worker import WorkerInfo
+
+TICK_SECONDS = 0.2
+
+
+class SeenWorker(Protocol):
+    """What is shown of a worker: it counts once it has said what it is."""
+
+    @property
+    def info(self) -> WorkerInfo | None: ...
+
+
+class ScreenWatcher:
+    """Shows one run. Called from the event loop only, so nothing here needs a lock."""
+
+    def __init__(self, screen: Screen, follow: Collection[str] = ()) -> None:
+        self._screen = screen
+        self._follow = frozenset(follow)
+        self._progress: RunProgress | None = None
+        self._workers_total = 0
+        self.created = asyncio.Event()
+        """Set when the run has an id."""
+        self.run_id = ""
+
+    @property
+    def ended(self) -> bool:
+        """Whether the run has said that it is over."""
+        return self._progress is not None and is_final(self._progress.state)
+
+    def run_created(self, run_id: str, plan: Plan) -> None:
+        self.run_id = run_id
+        self._progress = RunProgress(run_id, plan, time.monotonic())
+        self.created.set()
+
+    def changed(self, run_id: str, change: Change) -> None:
+        if self._progress is None or run_id != self.run_id:
+            return
+        subtask = self._progress.apply(change, time.monotonic())
+        if subtask is not None and isinstance(change, ShardsAdded) and change.first == 0:
+            self._screen.begun(subtask)
+        elif subtask is not None and isinstance(change, SubtaskChanged) and is_final(change.state):
+            self._screen.ended(subtask)
+        if isinstance(change, AttemptChanged) and change.state is AttemptState.LOST:
+            where = f" on {change.worker}" if change.worker else ""
+            self._screen.say(printable(f"! {change.attempt_id} lost{where}: {change.reason}", keep_lines=False))
+
+    def output(self, run_id: str, attempt_id: str, stream: str, text: str) -> None:
+        key = parse_attempt_id(attempt_id)
+        if key.subtask_id in self._follow:
+            for line in output_lines(key.subtask_id, key.shard_index, stream, text):
+                self._screen.say(line)
+
+    def workers(self, views: Sequence[SeenWorker]) -> None:
+        self._workers_total = sum(view.info is not None for view in views)
+
+    def notice(self, text: str) -> None:
+        self._screen.say(printable(text, keep_lines=False))
+
+    async def tick_until(self, over: asyncio.Event) -> None:
+        """Redraw a few times a second until `over` is set, then leave the last state standing."""
+        try:
+            while not over.is_set():
+                self._tick()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(over.wait(), TICK_SECONDS)
+        finally:
+            self._tick()
+            self._screen.close()
+
+    def _tick(self) -> None:
+        self._screen.tick(self._progress, self._workers_total)

@@ -1,0 +1,23 @@
+"""For all tests: what a machine lacks is skipped here with its name, and is a failure where CI runs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+
+import pytest
+
+NEEDS = "needs "
+"""A skip whose reason begins so says that a part of the machine is missing, such as `needs Landlock: …`."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.skipped and os.environ.get("CI") and not hasattr(report, "wasxfail"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        reason = reason.removeprefix("Skipped: ")
+        if reason.startswith(NEEDS):
+            report.outcome = "failed"
+            report.longrepr = f"CI=true, and this machine lacks a part that a test needs: {reason}"
+    return report
