@@ -91,19 +91,24 @@ def serve_without_sandbox(root: Path) -> None:
         asyncio.run(body())
 
 
-async def round_trips(url: str, count: int) -> float:
-    """Bare pings a second over one link, one at a time."""
+async def round_trips(url: str, count: int, together: int) -> float:
+    """Pings answered a second over one link, so many to a message."""
     wire = await dial(url, TOKEN)
     await send_hello(wire, Hello(version=VERSION, peer_id="benchmark-pings"))
     await receive_hello(wire, "worker")
+    message = join_message([encode_frame(Ping(number=number)) for number in range(together)])
     started = time.perf_counter()
-    for number in range(count):
-        await wire.send(join_message([encode_frame(Ping(number=number))]))
-        decode_message(await wire.receive())
+    answered = 0
+    while answered < count:
+        await wire.send(message)
+        waiting = together
+        while waiting:
+            waiting -= len(decode_message(await wire.receive()))
+        answered += together
     seconds = time.perf_counter() - started
     await wire.send(join_message([encode_frame(Bye(reason="done"))]))
     await wire.close("done")
-    return count / seconds
+    return answered / seconds
 
 
 async def assignments(engine: GridEngine, count: int) -> tuple[float, float]:
@@ -147,8 +152,9 @@ async def grid(urls: list[str], folder: Path) -> AsyncIterator[GridEngine]:
 
 
 async def measure(urls: list[str], folder: Path, options: argparse.Namespace) -> None:
-    trips = await round_trips(urls[0], 3000)
-    print(f"round trips over one link, one at a time   {trips:9.0f} /s")
+    for together in (1, 64):
+        trips = await round_trips(urls[0], 2000 * together, together)
+        print(f"round trips over one link, {together:2d} at a time    {trips:9.0f} /s")
     async with grid(urls, folder) as engine:
         await assignments(engine, 200)
         for _ in range(3):

@@ -111,9 +111,32 @@ def test_a_live_table_ends_with_the_last_state() -> None:
 
 
 def test_the_screen_fits_where_it_writes() -> None:
-    assert isinstance(create_screen(console(terminal=True), quiet=False), LiveScreen)
-    assert isinstance(create_screen(console(terminal=False), quiet=False), LineScreen)
-    assert isinstance(create_screen(console(terminal=True), quiet=True), SilentScreen)
+    assert isinstance(create_screen(console(terminal=True), quiet=False).screen, LiveScreen)
+    assert isinstance(create_screen(console(terminal=False), quiet=False).screen, LineScreen)
+    assert isinstance(create_screen(console(terminal=True), quiet=True).screen, SilentScreen)
+
+
+class GoneTerminal(io.StringIO):
+    """A terminal that was closed."""
+
+    def write(self, text: str) -> int:
+        raise OSError(5, "Input/output error")
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_run_outlives_the_terminal_that_shows_it(terminal: bool) -> None:
+    async def shown() -> None:
+        where = Console(file=GoneTerminal(), width=100, force_terminal=terminal)
+        screen = create_screen(where, quiet=False)
+        watcher = ScreenWatcher(screen, {"one"})
+        over = asyncio.Event()
+        over.set()
+        play(watcher)
+        await watcher.tick_until(over)
+        assert watcher.ended
+        assert isinstance(screen.screen, SilentScreen)
+
+    in_loop(shown)
 
 
 def test_following_needs_a_subtask_that_is_there() -> None:

@@ -127,3 +127,11 @@ def test_a_table_without_rows_has_no_batches() -> None:
 def test_kinds_by_name(name: str, is_one: bool, delimiter: str) -> None:
     assert is_row_file(name) is is_one
     assert delimiter_of(name) == delimiter
+
+
+def test_blank_lines_before_the_header_are_no_header() -> None:
+    content = b"\n\na,b\n1,2\n\n3\n"
+    shape = table_shape("t.csv", content.splitlines(keepends=True), 10)
+    (batch,) = shape.batches
+    rows = read_rows("t.csv", content[: shape.header_stop], content[batch.start : batch.stop])
+    assert rows == [{"a": "1", "b": "2"}, {"a": "3", "b": ""}]

@@ -32,7 +32,9 @@ class WorkerProcess:
         self.process.stdin.write(settings.line() + b"\n")
         self.process.stdin.flush()
         line = self.process.stdout.readline()
-        assert line, log.read_text()
+        if not line:
+            self.process.communicate()
+            pytest.fail(f"the worker did not start: {log.read_text()}")
         self.ready: dict[str, Any] = json.loads(line)
         self.url: str = self.ready["url"]
 

@@ -124,7 +124,7 @@ def test_a_folder_without_rights_is_collected_around_and_removed(box: Any) -> No
 
 def test_nothing_is_left_of_a_closed_sandbox(open_box: Any) -> None:
     """No process, no folder, no descriptor."""
-    before = len(os.listdir("/proc/self/fd"))
+    before = _open_descriptors()
     box = open_box()
     box.run("open('a', 'w').close()")
     box.run("import os; os.abort()")
@@ -133,7 +133,11 @@ def test_nothing_is_left_of_a_closed_sandbox(open_box: Any) -> None:
     assert list((box.root / "attempts").iterdir()) == []
     assert len(_children()) < len(children)
     opened_by_runner = 3  # its selector and its self-pipe
-    assert len(os.listdir("/proc/self/fd")) <= before + opened_by_runner
+    assert _open_descriptors() <= before + opened_by_runner
+
+
+def _open_descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 def _children() -> list[str]:

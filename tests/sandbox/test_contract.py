@@ -14,7 +14,7 @@ from nadg.sandbox import PartGiven, RowsGiven
 
 @pytest.fixture
 def folder(short_folder: Path, request: pytest.FixtureRequest) -> Path:
-    made = short_folder / request.node.name.replace("[", "-").replace("]", "").replace("/", "-")[:80]
+    made: Path = short_folder / request.node.name.replace("[", "-").replace("]", "").replace("/", "-")[:80]
     made.mkdir()
     return made
 

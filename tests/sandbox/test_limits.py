@@ -1,5 +1,7 @@
 """Every limit ends its attempt with a sentence that names it; the sandbox goes on."""
 
+# ruff: noqa: E501 the code under test is quoted as it is
+
 from __future__ import annotations
 
 import asyncio

@@ -1,8 +1,12 @@
 """The threats the sandbox is built against, one test each, run as ordinary attempts.
 
+Code that spins, sleeps or ignores signals is in `test_limits.py`; a failing layer in `test_fail_closed.py`.
+
 Every denial has a positive control: the same act succeeds outside, or a harmless neighbour of it inside, so
 that a refusal means the sandbox.
 """
+
+# ruff: noqa: E501 the code under test is quoted as it is
 
 from __future__ import annotations
 
@@ -139,7 +143,7 @@ def test_05_writing_outside_the_work_folder(box: Any) -> None:
         result += [refused(write, "inside"), refused(os.remove, "inside"), refused(write, "/dev/null")]
         """,
     )
-    assert all(code in ("EACCES", "EXDEV") for code in found[:-3]), found
+    assert all(code in ("EACCES", "EXDEV", "EROFS") for code in found[:-3]), found
     assert found[-3:] == [None, None, None]
 
 
@@ -208,7 +212,7 @@ def test_10_signals_to_others(box: Any) -> None:
 
 @X86_64_ONLY
 def test_11_signals_to_a_sibling_in_every_way(box: Any) -> None:
-    sibling = subprocess.Popen(["sleep", "60"], **({"user": 61184} if os.geteuid() == 0 else {}))
+    sibling = subprocess.Popen(["sleep", "60"], user=61184 if os.geteuid() == 0 else None)
     try:
         found = attack(
             box,
@@ -386,7 +390,9 @@ def test_22_24_no_new_process(box: Any) -> None:
 @X86_64_ONLY
 def test_22_clone_flags_are_judged(box: Any) -> None:
     """A process by raw clone, and a thread that would take new namespaces with it."""
-    found = attack(box, "result = [call(56, 17, 0, 0, 0, 0), call(56, 0x10000 | 0x10000000, 0, 0, 0, 0), call(57)]")
+    found = attack(
+        box, "result = [call(56, 17, 0, 0, 0, 0), call(56, 0x10000 | 0x10000000, 0, 0, 0, 0), call(57)]"
+    )
     assert found == ["EPERM"] * 3
 
 
@@ -394,10 +400,6 @@ def test_25_memory_bomb(box: Any) -> None:
     ending = box.run("x = []\nwhile True: x.append(bytearray(1 << 20))")
     assert (ending.kind, ending.reason) == ("limit", "memory limit of 512 MiB reached")
     assert ending.max_rss_bytes < 700 << 20
-
-
-def test_26_27_28_spinning_sleeping_and_deaf_code_is_in_the_limits_tests() -> None:
-    """They are rows of `test_limits.py`, each with its own limit; this keeps the numbering whole."""
 
 
 def test_29_one_huge_file(box: Any) -> None:

@@ -23,12 +23,12 @@ def refuse(event, args):
 sys.addaudithook(refuse)
 from nadg.skills.call import run_skill
 examples = sys.argv[1]
-for name, table in (("chart.scatter", "cars.csv"), ("text.sentiment", "reviews.csv"), ("text.topics", "reviews.csv"),
-                    ("text.keywords", "reviews.csv"), ("table.describe", "cars.csv")):
+calls = {"chart.scatter": "cars.csv", "table.describe": "cars.csv", "text.topics": "reviews.csv"}
+for name, table in calls.items():
     run_skill(name, {}, inputs={table: f"{examples}/{table}"}, needs={}, needs_files={}, missing={})
 print(*sorted(os.listdir(".")))
 """
-LEFT = "correlations.csv keywords.csv scatter.png sentiment.csv sentiment.png statistics.csv topics.csv topics.png"
+LEFT = "correlations.csv scatter.png statistics.csv topics.csv topics.png"
 
 
 def test_skills_need_no_more_than_their_folder(here: Path) -> None:

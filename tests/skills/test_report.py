@@ -133,9 +133,9 @@ def test_files_of_plain_work_are_linked(compose: Call, tmp_path: Path) -> None:
     (folder / "deep").mkdir(parents=True)
     for name in ("a b.png", "deep/c.csv"):
         (folder / name).write_bytes(b"x")
-    text = compose({"work": 1}, {"work": folder})["markdown"]
-    assert "![A b](artifacts/work/a%20b.png)" in text
-    assert "Files: [deep/c.csv](artifacts/work/deep/c.csv)" in text
+    text = compose({"made": 1}, {"made": folder})["markdown"]
+    assert "![A b](artifacts/made/a%20b.png)" in text
+    assert "Files: [deep/c.csv](artifacts/made/deep/c.csv)" in text
 
 
 def test_many_results_of_one_skill_become_one_section(compose: Call) -> None:

@@ -17,7 +17,7 @@ from nadg.domain.inputs import Column, InputFile
 from nadg.domain.run import NewRun, RunOptions
 from nadg.domain.states import RunState, SubtaskState
 from nadg.domain.tier import Tier
-from nadg.store import SqlStore, open_store
+from nadg.store import SqlStore, Store, open_store
 
 Opened = Callable[[], AbstractAsyncContextManager[SqlStore]]
 NewRuns = Callable[..., NewRun]
@@ -206,7 +206,8 @@ def test_the_newest_runs_come_first(opened: Opened, new_run: NewRuns, advance: A
             assert (ended.subtasks_done, ended.subtasks_total) == (1, 2)
             assert ended.finished_at is not None
             assert await store.runs.list(states=[]) == []
-            assert await store.statistics() == {
+            seam: Store = store
+            assert await seam.statistics() == {
                 "runs_planned": 3,
                 "runs_running": 1,
                 "runs_cancelled": 1,

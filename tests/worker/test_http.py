@@ -142,6 +142,21 @@ def test_python_truly_runs_and_its_result_is_the_last_line(shared_worker: Any) -
     assert (said, json.loads(result)) == ("hi", {"a": [1, 2]})
 
 
+def test_a_result_too_large_for_a_frame_is_in_the_output_too(shared_worker: Any) -> None:
+    assert len(post(shared_worker, task="result = 'x' * 100_000").json()["output"]) == 100_002
+
+
+def test_text_that_is_no_unicode_is_refused_or_fails_and_the_worker_lives(shared_worker: Any) -> None:
+    headers = {"X-NADG-AUTH": shared_worker.token, "Content-Type": "application/json"}
+    for body in (
+        rb'{"task": "result = \'\ud800\'"}',
+        rb'{"task": {"skill": "text.sentiment", "args": {"a": "\ud800"}}}',
+    ):
+        answer = httpx.post(shared_worker.url + "/execute", content=body, headers=headers, timeout=60)
+        assert answer.status_code == 422 or answer.json()["status"] == "failed"
+    assert post(shared_worker, task="result = 1").json()["status"] == "completed"
+
+
 def test_a_json_text_that_names_no_skill_is_python(shared_worker: Any) -> None:
     assert post(shared_worker, "/execute", task="[1, 2]").json()["status"] == "completed"
 

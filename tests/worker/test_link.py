@@ -253,6 +253,7 @@ def test_sigterm_drains_says_goodbye_and_leaves_nothing(start_worker: Any) -> No
         await master.hear(Drain)
         assert (await master.hear(Refused)).attempt_id == "r/s/1/1"
         assert (await master.hear(Finished)).outcome.kind == "succeeded"
+        await master.say(Ack(attempt_ids=("r/s/0/1",)))
         assert (await master.hear(Bye)).reason == "the worker stops"
         assert await asyncio.to_thread(worker.process.wait, 20) == 0
         assert psutil.wait_procs(family, timeout=10)[1] == []

@@ -23,6 +23,9 @@ from nadg.planning.inspect import inspect_input
 from nadg.settings import Settings
 from nadg.skills.registry import load_registry
 
+UNKNOWN_BLOB = BlobRef(sha256="0" * 64, size=0)
+"""Stands in until a file is judged fit: only then is its content kept."""
+
 
 class PlannedRun(msgspec.Struct, frozen=True, kw_only=True):
     """A plan that may run, with what it was made from."""
@@ -62,8 +65,8 @@ def take_inputs(paths: Sequence[Path], blobs: BlobFolder) -> tuple[InputFile, ..
                 f"--input: {seen[path.name]} and {path} are both called {path.name}; rename one of them"
             )
         seen[path.name] = path
-        inspect_input(path, path.name, BlobRef(sha256="0" * 64, size=0))
-        files.append(inspect_input(path, path.name, blobs.adopt(path)))
+        found = inspect_input(path, path.name, UNKNOWN_BLOB)
+        files.append(msgspec.structs.replace(found, blob=blobs.adopt(path)))
     return tuple(files)
 
 
@@ -81,14 +84,4 @@ class PlanDesk:
 @asynccontextmanager
 async def open_planner(settings: Settings) -> AsyncIterator[PlanDesk]:
     """Planning only: no store, no workers."""
-    yield PlanDesk(load_skills(), BlobFolder(Home(settings).blobs))
-
-
-def load_skills() -> Mapping[str, SkillSpec]:
-    """The installed skills by name."""
-    return load_registry().specs
-
-
-def load_skill(name: str) -> SkillSpec:
-    """One installed skill. Raises UserError, naming the nearest, where there is none of that name."""
-    return load_registry().get(name).spec
+    yield PlanDesk(load_registry().specs, BlobFolder(Home(settings).blobs))

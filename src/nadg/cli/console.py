@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
+TABLE_GAP = 2
+"""Spaces between two columns of a table."""
 PIPED_WIDTH = 160
 """Columns where there is no terminal to ask: wide enough that tables are not cut in a file."""
 
@@ -17,6 +19,13 @@ def create_console(*, stderr: bool = False) -> Console:
     from rich.console import Console
 
     console = Console(stderr=stderr, markup=False, emoji=False, highlight=False)
-    if not console.is_terminal and "COLUMNS" not in os.environ:
+    if not console.is_terminal:
         console.width = PIPED_WIDTH
     return console
+
+
+def print_table(console: Console, table: Table) -> None:
+    """Print a table whole: where the terminal is too narrow for it, its lines wrap, and nothing is left out."""
+    needed = sum((column.min_width or 0) + TABLE_GAP for column in table.columns)
+    console.width = max(console.width, needed)
+    console.print(table)

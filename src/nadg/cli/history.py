@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from nadg.cli.configuration import read_settings
-from nadg.cli.console import create_console
+from nadg.cli.console import create_console, print_table
 from nadg.cli.render.answer import answer_renderable, verdict
 from nadg.cli.render.plan import plan_tree
 from nadg.cli.render.record import failure_details, subtasks_table
@@ -35,7 +35,7 @@ async def list_runs(limit: int, as_json: bool) -> None:
     if as_json:
         print(msgspec.json.format(msgspec.json.encode(runs), indent=2).decode())
     elif runs:
-        create_console().print(runs_table(runs))
+        print_table(create_console(), runs_table(runs))
     else:
         print('No runs yet. Start one: nadg run "Summarise the reviews" --input reviews.csv')
 
@@ -53,7 +53,7 @@ async def show_run(prefix: str, as_json: bool) -> None:
     console = create_console()
     console.print(plan_tree(record.plan, command=record.command, planner=record.planner))
     console.print(verdict(record), soft_wrap=True)
-    console.print(subtasks_table(record))
+    print_table(console, subtasks_table(record))
     for detail in failure_details(record):
         console.print(f"\n{detail}", soft_wrap=True)
     console.print()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from nadg.cli.configuration import read_settings
-from nadg.cli.console import create_console
+from nadg.cli.console import create_console, print_table
 from nadg.cli.render.safe import one_line
 from nadg.cli.render.tables import worker_lines, workers_table
 from nadg.domain.worker import WorkerStatus
@@ -20,7 +20,7 @@ async def list_workers(as_json: bool) -> None:
     if as_json:
         print(msgspec.json.format(msgspec.json.encode(workers), indent=2).decode())
     elif workers:
-        create_console().print(workers_table(workers))
+        print_table(create_console(), workers_table(workers))
     else:
         print("No workers are registered. `nadg up` starts some here; `nadg workers add URL` adds one elsewhere.")
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Protocol
 
 from nadg.cli.progress import RunProgress, SubtaskProgress
@@ -116,8 +118,42 @@ class LiveScreen:
         self._live.stop()
 
 
-def create_screen(console: Console, *, quiet: bool) -> Screen:
+class GuardedScreen:
+    """A screen that falls silent when its terminal or pipe goes away: showing a run must never end it."""
+
+    def __init__(self, screen: Screen) -> None:
+        self.screen = screen
+
+    def begun(self, subtask: SubtaskProgress) -> None:
+        with self._guarded():
+            self.screen.begun(subtask)
+
+    def ended(self, subtask: SubtaskProgress) -> None:
+        with self._guarded():
+            self.screen.ended(subtask)
+
+    def say(self, line: str) -> None:
+        with self._guarded():
+            self.screen.say(line)
+
+    def tick(self, progress: RunProgress | None, workers_total: int) -> None:
+        with self._guarded():
+            self.screen.tick(progress, workers_total)
+
+    def close(self) -> None:
+        with self._guarded():
+            self.screen.close()
+
+    @contextlib.contextmanager
+    def _guarded(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError:
+            self.screen = SilentScreen()
+
+
+def create_screen(console: Console, *, quiet: bool) -> GuardedScreen:
     """The screen that fits where this console writes to."""
     if quiet:
-        return SilentScreen()
-    return LiveScreen(console) if console.is_terminal else LineScreen(console)
+        return GuardedScreen(SilentScreen())
+    return GuardedScreen(LiveScreen(console) if console.is_terminal else LineScreen(console))

@@ -10,6 +10,7 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Iterator
+from itertools import zip_longest
 
 import msgspec
 
@@ -106,11 +107,10 @@ def read_rows(name: str, header: bytes, body: bytes) -> list[dict[str, str]]:
         text = body.removeprefix(BYTE_ORDER_MARK).decode("utf-8")
         return [_json_row(name, line) for line in text.split("\n") if line.strip()]
     text = header.removeprefix(BYTE_ORDER_MARK).decode("utf-8") + body.decode("utf-8")
-    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter_of(name), restval="")
-    rows = list(reader)
-    for row in rows:
-        row.pop(None, None)  # cells beyond the header come under None
-    return rows
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter_of(name))
+    records = [record for record in reader if record]
+    names = records[0] if records else []
+    return [dict(zip_longest(names, row[: len(names)], fillvalue="")) for row in records[1:]]
 
 
 def _json_row(name: str, line: str) -> dict[str, str]:

@@ -69,11 +69,10 @@ class LocalWorkers:
             async with asyncio.TaskGroup() as starting:
                 for worker in self._workers:
                     starting.create_task(worker.start())
-        except* UserError as group:
+        except BaseException as error:
             await self._stop()
-            raise UserError(str(group.exceptions[0])) from None
-        except* asyncio.CancelledError:
-            await self._stop()
+            if isinstance(error, BaseExceptionGroup) and (unready := error.subgroup(UserError)):
+                raise UserError(str(unready.exceptions[0])) from None
             raise
         await self._tasks.__aenter__()
         self._watching = [self._tasks.create_task(worker.watch()) for worker in self._workers]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import math
 from collections.abc import Sequence
 
@@ -10,6 +9,7 @@ import msgspec
 
 from nadg.domain.assignment import Files, Items, Piece, Rows, Whole
 from nadg.domain.blob import Blobs, FileRef
+from nadg.domain.checks.bindings import matching_inputs
 from nadg.domain.errors import UserError
 from nadg.domain.plan import Foreach
 from nadg.domain.rows import TableShape, table_shape
@@ -83,7 +83,8 @@ def _item_pieces(items: Sequence[msgspec.Raw], foreach: Foreach, blobs: Blobs) -
 
 
 def _file_pieces(pattern: str, inputs: Sequence[FileRef], foreach: Foreach) -> tuple[Piece, ...]:
-    files = tuple(ref for ref in inputs if fnmatch.fnmatchcase(ref.name, pattern))
+    names = set(matching_inputs(pattern, [ref.name for ref in inputs]))
+    files = tuple(ref for ref in inputs if ref.name in names)
     if not files:
         raise UserError(f"no input matches {pattern}; the inputs are {', '.join(ref.name for ref in inputs)}")
     size = automatic_shard_size(len(files)) if foreach.shard_size == "auto" else foreach.shard_size

@@ -27,7 +27,7 @@ def imported_names(source: str) -> frozenset[str]:
             words = entry.split()
             if words:
                 names.add(words[0].partition(".")[0])
-    return frozenset(names)
+    return frozenset(names - {""})
 
 
 def choose_zygote(source: str, zygotes: Mapping[str, tuple[str, ...]]) -> str:

@@ -39,7 +39,8 @@ class ProbeReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _ESCAPES: Final = """
-import os, socket, threading
+import os, socket
+refused = []
 secret, outside, parent = {secret!r}, {outside!r}, os.getppid()
 def read(path):
     with open(path, "rb") as file:
@@ -58,15 +59,19 @@ attempts = {{
     "run a program": lambda: os.execv("/bin/true", ["true"]),
     "signal the parent": lambda: os.kill(parent, 0),
 }}
-refused = []
 for name, attempt in attempts.items():
     try:
         attempt()
     except OSError:
         refused.append(name)
-write("control"); read("control"); os.remove("control")
+"""
+_CONTROLS: Final = """
+import os, threading
+with open("control", "w+b") as file:
+    file.write(b"x")
+os.remove("control")
 thread = threading.Thread(target=int); thread.start(); thread.join()
-result = [sorted(attempts), sorted(refused), os.getuid()]
+result = [sorted(globals().get("attempts", ())), sorted(globals().get("refused", ())), os.getuid()]
 """
 
 
@@ -90,7 +95,8 @@ async def probe(folder: Path, tier: Tier, facts: ZygoteFacts | None, run: Run) -
     secret.write_text(mark)
     secret.chmod(0o644)
     try:
-        source = _ESCAPES.format(secret=str(secret), outside=str(outside))
+        template = _CONTROLS if tier is Tier.NONE else _ESCAPES + _CONTROLS
+        source = template.format(secret=str(secret), outside=str(outside))
         ending = await run(Request(attempt_id="probe", source=source, limits=_PROBE_LIMITS), _ignore)
         _require_controls(secret)
         return _judge(tier, facts, ending, outside)

@@ -58,8 +58,9 @@ class Sandbox:
         self._limits: dict[Limits, Limits] = {}
 
     async def __aenter__(self) -> Sandbox:
-        self._folder = self._make_folder()
+        self._make_folder()
         try:
+            self._give_folder_to_tasks()
             await self._start_best_tier()
         except BaseException:
             await self._close()
@@ -71,16 +72,24 @@ class Sandbox:
     ) -> None:
         await self._close()
 
-    def _make_folder(self) -> Path:
-        """The private folder of this sandbox, the tasks' user's own."""
+    def _make_folder(self) -> None:
         self._root.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix="sandbox-", dir=self._root)).resolve()
-        settings = folder / "settings"
+        self._folder = Path(tempfile.mkdtemp(prefix="sandbox-", dir=self._root)).resolve()
+
+    def _give_folder_to_tasks(self) -> None:
+        """The sandbox's folder, with a place for caches in it, becomes the tasks' user's own."""
+        settings = self._folder / "settings"
         settings.mkdir(mode=0o700)
-        if self._task_uid is not None:
-            for path in (settings, folder):
+        if self._task_uid is None:
+            return
+        try:
+            for path in (settings, self._folder):
                 os.chown(path, self._task_uid, self._task_uid)
-        return folder
+        except OSError as error:
+            raise SandboxUnavailable(
+                f"the worker runs as root but cannot give a folder to user {self._task_uid} ({error}), "
+                "and nothing is run as root: set another task_uid, or start the worker as an ordinary user"
+            ) from error
 
     async def _start_best_tier(self) -> None:
         """Start the first tier whose probe holds. Raises SandboxUnavailable with every reason."""

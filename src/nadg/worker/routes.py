@@ -154,7 +154,7 @@ async def _execute(body: Execute, job: Job, parts: Parts) -> Response:
         outcome = await parts.runner.run_now(assignment, lambda stream, text: _keep(written, stream, text))
     except NoSlot as error:
         return _sentence(429, f"{error}; try again", {"Retry-After": str(RETRY_AFTER_SECONDS)})
-    executed = _executed(task_id, outcome, "".join(written))
+    executed = _executed(task_id, outcome, "".join(written), _result_json(outcome, parts.blobs))
     timed_out = outcome.kind == "limit" and _seconds(outcome) >= body.timeout
     return JSONResponse(executed.model_dump(mode="json"), status_code=408 if timed_out else 200)
 
@@ -164,12 +164,20 @@ def _keep(written: list[str], stream: str, text: str) -> None:
         written.append(text)
 
 
-def _executed(task_id: str, outcome: Outcome, stdout: str) -> Executed:
+def _result_json(outcome: Outcome, blobs: BlobFolder) -> bytes:
+    """The encoded result; empty where the code set none."""
+    if outcome.result is None or outcome.result.inline == b"null":
+        return b""
+    if outcome.result.blob is not None:
+        return blobs.read(outcome.result.blob.sha256)
+    return outcome.result.inline or b""
+
+
+def _executed(task_id: str, outcome: Outcome, stdout: str, result: bytes) -> Executed:
     """`output` is what was printed; a result, where one was set, is its last line, as JSON."""
     output = stdout or outcome.stdout_tail
-    inline = outcome.result.inline if outcome.result else None
-    if inline is not None and inline != b"null":
-        output += ("" if not output or output.endswith("\n") else "\n") + inline.decode()
+    if result:
+        output += ("" if not output or output.endswith("\n") else "\n") + result.decode()
     error = None if outcome.kind == "succeeded" else f"{outcome.reason}\n{outcome.detail}".strip()
     return Executed(
         task_id=task_id,

@@ -8,43 +8,26 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import Literal, Protocol
+from typing import Literal
 
-import msgspec
-
-from nadg.domain.assignment import Assignment, SkillCall
+from nadg.domain.assignment import Assignment
 from nadg.domain.blob import BlobRef
 from nadg.domain.clock import Clock
-from nadg.domain.errors import LinkLost, LinkRefused, NadgError
-from nadg.domain.outcome import Outcome, OutcomeKind
+from nadg.domain.errors import LinkRefused, NadgError
+from nadg.domain.outcome import Outcome
 from nadg.domain.skill import SkillSpec
 from nadg.domain.worker import WorkerInfo
 from nadg.link.blobfolder import BlobFolder
 from nadg.link.frames import Drain, Finished, Output, Refused, Started
 from nadg.link.session import Session
-from nadg.sandbox import Ending, Request
+from nadg.worker.carrier import AttemptSandbox, Carrier
 from nadg.worker.slots import Slots
 from nadg.worker.tenant import Held, Tenant
-from nadg.worker.work import create_outcome, create_request, lack, never_ran, result_blobs
+from nadg.worker.totals import Totals
+from nadg.worker.work import lack, result_blobs
 
 OUTPUT_PENDING_BYTES = 4 << 20
 """While so much waits to be sent to a master, live output for it is dropped."""
-
-
-class Totals(msgspec.Struct, kw_only=True):
-    """What this worker has done since it started."""
-
-    succeeded: int = 0
-    failed: int = 0
-    cancelled: int = 0
-
-
-class CarriesAttempts(Protocol):
-    """What the runner needs of a sandbox."""
-
-    async def run(self, request: Request, on_output: Callable[[str, str], None]) -> Ending:
-        """Cancelling it stops the code and leaves nothing of it."""
-        ...
 
 
 class NoSlot(NadgError):
@@ -58,7 +41,7 @@ class Runner:
         self,
         info: WorkerInfo,
         *,
-        sandbox: CarriesAttempts,
+        sandbox: AttemptSandbox,
         blobs: BlobFolder,
         skills: Mapping[str, SkillSpec],
         clock: Clock,
@@ -68,12 +51,13 @@ class Runner:
         self.info = info
         self.totals = Totals()
         self.window = info.slots + backlog
-        self._sandbox, self._blobs, self._skills, self._clock = sandbox, blobs, skills, clock
+        self._carrier = Carrier(info, sandbox, blobs, skills, clock)
+        self._blobs, self._skills, self._clock = blobs, skills, clock
         self._grace_seconds = grace_seconds
         self._tenants: dict[str, Tenant] = {}
         self.slots = Slots(info.slots)
         self.draining = ""
-        self._gone = asyncio.Event()
+        self._changed = asyncio.Event()
         self._tasks = asyncio.TaskGroup()
 
     async def run(self) -> None:
@@ -115,7 +99,7 @@ class Runner:
         tenant.session, tenant.gone_at = None, self._clock.monotonic()
         if not tenant.held:
             self._drop(tenant)
-        self._gone.set()
+        self._changed.set()
 
     def assign(self, tenant: Tenant, assignment: Assignment) -> None:
         """Take an attempt, or say why not."""
@@ -127,9 +111,9 @@ class Runner:
             why: Literal["busy", "cannot"] = "cannot" if cannot else "busy"
             self._say_refused(tenant, assignment.attempt_id, why, cannot or self.draining or busy)
             return
-        held = Held(assignment=assignment, tenant=tenant)
+        held = Held(assignment=assignment, tenant=tenant, blobs=assignment.blobs())
         tenant.held[held.attempt_id] = held
-        self._blobs.pin(assignment.blobs())
+        self._blobs.pin(held.blobs)
         self._prepare(held)
 
     def cancel(self, tenant: Tenant, attempt_id: str) -> None:
@@ -141,7 +125,7 @@ class Runner:
         if held.task is not None:
             held.task.cancel()
         else:
-            self._finish(held, self._never_ran(held.assignment, "cancelled", "cancelled before it began"))
+            self._finish(held, self._carrier.never_ran(held.assignment, "cancelled", "cancelled before it began"))
 
     def acknowledge(self, tenant: Tenant, attempt_id: str) -> None:
         """The master has this end; forget it."""
@@ -149,6 +133,8 @@ class Runner:
         if held is not None and held.outcome is not None:
             del tenant.held[attempt_id]
             self._blobs.unpin(result_blobs(held.outcome))
+            if self.draining:
+                self._changed.set()
 
     # -- one attempt for a caller that waits
 
@@ -158,7 +144,7 @@ class Runner:
             raise NoSlot(self.draining or f"all {self.slots.count} slots are taken")
         self.slots.take()
         try:
-            return await self._carry(assignment, on_output)
+            return await self._carrier.carry(assignment, on_output)
         finally:
             self._free_slot()
 
@@ -177,11 +163,16 @@ class Runner:
             if tenant.session is not None:
                 tenant.session.send(Drain(reason=reason))
             for held in list(tenant.held.values()):
-                if held.state in ("lacking", "ready") and held.task is None:
-                    del tenant.held[held.attempt_id]
-                    self._blobs.unpin(held.assignment.blobs())
-                    self._say_refused(tenant, held.attempt_id, "busy", reason)
+                if held.state == "ready" or (held.state == "lacking" and held.task is None):
+                    self._hand_back(held)
             tenant.ready.clear()
+
+    async def wait_settled(self) -> None:
+        """Return when nothing runs and every master that is there has all ends and their blobs."""
+        await self.slots.wait_idle()
+        while any(tenant.held for tenant in self._tenants.values() if tenant.session is not None):
+            self._changed.clear()
+            await self._changed.wait()
 
     def say_goodbye(self, reason: str) -> None:
         """Close every link."""
@@ -193,29 +184,19 @@ class Runner:
 
     def _prepare(self, held: Held) -> None:
         """Make it ready, after its blobs came where any are missing."""
-        refs = [BlobRef(sha256=sha256, size=size) for sha256, size in held.assignment.blobs().items()]
+        refs = [BlobRef(sha256=sha256, size=size) for sha256, size in held.blobs.items()]
         missing = [ref for ref in refs if not self._blobs.has(ref.sha256)]
         if not missing:
             self._make_ready(held)
         elif held.tenant.session is not None:
-            task = self._tasks.create_task(self._fetch(held.assignment, held.tenant.session, missing))
+            task = self._tasks.create_task(self._carrier.fetch(held.assignment, held.tenant.session, missing))
             task.add_done_callback(lambda task: self._fetched(held, task))
             held.task = task
-
-    async def _fetch(self, assignment: Assignment, session: Session, missing: list[BlobRef]) -> Outcome | bool:
-        """True: all are here; False: the link went, the next one will bring them; else how it ended."""
-        try:
-            await session.fetch(missing)
-        except LinkLost:
-            return False
-        except (NadgError, OSError) as error:
-            return self._never_ran(assignment, "crashed", f"an input did not arrive: {error}")
-        return True
 
     def _fetched(self, held: Held, task: asyncio.Task[Outcome | bool]) -> None:
         held.task = None
         if task.cancelled():
-            self._finish(held, self._never_ran(held.assignment, "cancelled", "cancelled before it began"))
+            self._finish(held, self._carrier.never_ran(held.assignment, "cancelled", "cancelled before it began"))
         elif isinstance(came := task.result(), Outcome):
             self._finish(held, came)
         elif came:
@@ -224,6 +205,9 @@ class Runner:
             self._prepare(held)  # a newer link is there already
 
     def _make_ready(self, held: Held) -> None:
+        if self.draining:
+            self._hand_back(held)
+            return
         held.state = "ready"
         held.tenant.ready.append(held)
         self._fill_slots()
@@ -235,12 +219,19 @@ class Runner:
                 return
             self._start(held)
 
+    def _hand_back(self, held: Held) -> None:
+        """Let the master give it to another worker: it has not begun."""
+        del held.tenant.held[held.attempt_id]
+        self._blobs.unpin(held.blobs)
+        self._say_refused(held.tenant, held.attempt_id, "busy", self.draining)
+        self._changed.set()
+
     def _start(self, held: Held) -> None:
         held.state = "running"
         self.slots.take()
         if held.tenant.session is not None:
             held.tenant.session.send(Started(attempt_id=held.attempt_id, at=self._clock.now()), soon=False)
-        task = self._tasks.create_task(self._carry(held.assignment, self._output_of(held)))
+        task = self._tasks.create_task(self._carrier.carry(held.assignment, self._output_of(held)))
         task.add_done_callback(lambda task: self._ended(held, task))
         held.task = task
 
@@ -248,21 +239,10 @@ class Runner:
         """Its task is over: also where it was cancelled before its first step."""
         held.task = None
         if task.cancelled():
-            self._finish(held, self._never_ran(held.assignment, "cancelled", "cancelled while it ran"))
+            self._finish(held, self._carrier.never_ran(held.assignment, "cancelled", "cancelled while it ran"))
         elif task.exception() is None:
             self._finish(held, task.result())
         self._free_slot()
-
-    async def _carry(self, assignment: Assignment, on_output: Callable[[str, str], None]) -> Outcome:
-        """Run it in the sandbox; its blobs are here."""
-        try:
-            request = create_request(assignment, self._blobs)
-            ending = await self._sandbox.run(request, on_output)
-        except (NadgError, OSError) as error:
-            return self._never_ran(assignment, "crashed", f"the sandbox could not run it: {error}")
-        job = assignment.job
-        skill = self._skills.get(job.skill) if isinstance(job, SkillCall) else None
-        return create_outcome(assignment, ending, self.info, skill)
 
     def _output_of(self, held: Held) -> Callable[[str, str], None]:
         def on_output(stream: str, text: str) -> None:
@@ -277,8 +257,8 @@ class Runner:
         """It has ended: keep the end and report it; nobody is left to hear of a dropped one."""
         held.state, held.outcome = "finished", outcome
         self._blobs.pin(result_blobs(outcome))
-        self._blobs.unpin(held.assignment.blobs())
-        self._count(outcome)
+        self._blobs.unpin(held.blobs)
+        self.totals.count(outcome)
         if held.tenant.held.get(held.attempt_id) is held:
             self._report(held)
         else:
@@ -294,18 +274,6 @@ class Runner:
             reason = f"its outcome cannot be sent: {error}"
             short = Outcome(kind="failed", receipt=outcome.receipt, reason=reason)
             session.send(Finished(attempt_id=held.attempt_id, outcome=short))
-
-    def _never_ran(self, assignment: Assignment, kind: OutcomeKind, reason: str) -> Outcome:
-        return never_ran(assignment, kind, reason, self.info, self._clock.now())
-
-    def _count(self, outcome: Outcome) -> None:
-        match outcome.kind:
-            case "succeeded":
-                self.totals.succeeded += 1
-            case "cancelled":
-                self.totals.cancelled += 1
-            case _:
-                self.totals.failed += 1
 
     def _say_refused(self, tenant: Tenant, attempt_id: str, why: Literal["busy", "cannot"], reason: str) -> None:
         if tenant.session is not None:
@@ -329,10 +297,10 @@ class Runner:
                 due = left if due is None else min(due, left)
         try:
             async with asyncio.timeout(due):
-                await self._gone.wait()
+                await self._changed.wait()
         except TimeoutError:
             return
-        self._gone.clear()
+        self._changed.clear()
 
     def _drop(self, tenant: Tenant) -> None:
         """Cancel and forget everything of a master."""

@@ -86,7 +86,7 @@ async def _stop(runner: Runner, drain_seconds: float) -> None:
     runner.drain("the worker stops")
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(drain_seconds):
-            await runner.slots.wait_idle()
+            await runner.wait_settled()
     runner.say_goodbye("the worker stops")
 
 

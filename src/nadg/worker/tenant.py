@@ -21,6 +21,8 @@ class Held(msgspec.Struct, kw_only=True, eq=False):
 
     assignment: Assignment
     tenant: Tenant
+    blobs: dict[str, int]
+    """What it refers to, SHA-256 to size."""
     state: HeldState = "lacking"
     cancelled: bool = False
     task: asyncio.Task[Outcome] | asyncio.Task[Outcome | bool] | None = None

@@ -63,7 +63,7 @@ def create_outcome(assignment: Assignment, ending: Ending, worker: WorkerInfo, s
     receipt = Receipt(
         worker=worker.name,
         sandbox_tier=worker.tier,
-        code_sha256=hashlib.sha256(source_of(assignment).encode()).hexdigest(),
+        code_sha256=hashlib.sha256(source_of(assignment).encode(errors="backslashreplace")).hexdigest(),
         input_sha256s=input_hashes(assignment),
         started_at=ending.started_at,
         finished_at=ending.finished_at,
@@ -91,7 +91,7 @@ def never_ran(assignment: Assignment, kind: OutcomeKind, reason: str, worker: Wo
     receipt = Receipt(
         worker=worker.name,
         sandbox_tier=worker.tier,
-        code_sha256=hashlib.sha256(source_of(assignment).encode()).hexdigest(),
+        code_sha256=hashlib.sha256(source_of(assignment).encode(errors="backslashreplace")).hexdigest(),
         input_sha256s=input_hashes(assignment),
         started_at=at,
         finished_at=at,

@@ -62,10 +62,10 @@ async def _show(
 
     check_source(command, plan_file)
     files = input_files(inputs)
-    from nadg.bootstrap.grid import open_grid
+    from nadg.bootstrap.planning import open_planner
 
-    async with open_grid(settings) as grid:
-        planned = await grid.plan(command, plan_file, files)
+    async with open_planner(settings) as desk:
+        planned = await desk.plan(command, plan_file, files)
     if save is not None:
         save_plan(planned.plan, save)
     if as_json:

@@ -18,7 +18,7 @@ def list_skills(context: typer.Context, as_json: JsonOption = False) -> None:
     if context.invoked_subcommand is not None:
         return
     from nadg.bootstrap.catalogue import broken_skill_packages, skill_specs
-    from nadg.cli.console import create_console
+    from nadg.cli.console import create_console, print_table
     from nadg.cli.render.safe import one_line
     from nadg.cli.render.tables import skills_table
 
@@ -28,7 +28,7 @@ def list_skills(context: typer.Context, as_json: JsonOption = False) -> None:
     if as_json:
         _print_json([specs[name] for name in sorted(specs)])
     else:
-        create_console().print(skills_table(specs))
+        print_table(create_console(), skills_table(specs))
 
 
 @app.command("show")

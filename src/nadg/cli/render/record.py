@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rich.table import Table
-from rich.text import Text
 
 from nadg.cli.render.safe import one_line, printable
 from nadg.cli.render.tables import plain_table
@@ -19,25 +18,17 @@ SHOWN_DETAILS = 5
 
 def subtasks_table(record: RunRecord) -> Table:
     """A line for each subtask, from the receipts of its attempts."""
-    table = plain_table(
-        *("SUBTASK", "STATE", "SHARDS", "ATTEMPTS", "WORKERS", "CPU", "MEMORY", "SANDBOX", "REASON"),
-        folded="REASON",
-    )
-    for one in record.subtasks:
-        attempts = list(attempts_of(one))
-        receipts = [attempt.outcome.receipt for attempt in attempts if attempt.outcome is not None]
-        done = sum(shard.state is ShardState.SUCCEEDED for shard in one.shards)
-        cells = (
-            one.id,
-            str(one.state),
-            f"{done}/{len(one.shards)}",
-            str(len(attempts)),
-            str(len({attempt.worker for attempt in attempts if attempt.worker})),
-            *_used(receipts),
-            one_line(one.reason, 200),
-        )
-        table.add_row(*(Text(cell) for cell in cells))
-    return table
+    columns = ("SUBTASK", "STATE", "SHARDS", "ATTEMPTS", "WORKERS", "CPU", "MEMORY", "SANDBOX", "REASON")
+    return plain_table(columns, [_cells(one) for one in record.subtasks], folded="REASON")
+
+
+def _cells(one: SubtaskRecord) -> tuple[str, ...]:
+    attempts = list(attempts_of(one))
+    receipts = [attempt.outcome.receipt for attempt in attempts if attempt.outcome is not None]
+    done = sum(shard.state is ShardState.SUCCEEDED for shard in one.shards)
+    workers = {attempt.worker for attempt in attempts if attempt.worker}
+    counts = (f"{done}/{len(one.shards)}", str(len(attempts)), str(len(workers)))
+    return (one.id, str(one.state), *counts, *_used(receipts), one_line(one.reason, 200))
 
 
 def failure_details(record: RunRecord) -> list[str]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
+from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
@@ -14,35 +15,57 @@ from nadg.domain.run import RunSummary
 from nadg.domain.skill import Parameter, SkillSpec
 from nadg.domain.worker import WorkerInfo, WorkerNode
 
+FOLDED_WIDTH = 30
+"""Columns that the text which may be folded gets at least."""
 
-def plain_table(*columns: str, folded: str = "") -> Table:
-    """A table without lines; the column `folded` may take several lines, the others are never cut short."""
+
+def plain_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, folded: str) -> Table:
+    """A table without lines; only the column `folded` gives way where there is little room."""
+    lines = [tuple(row) for row in rows]
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for name in columns:
-        table.add_column(name, no_wrap=name != folded, overflow="fold")
+    for place, name in enumerate(columns):
+        width = max(cell_len(cell) for cell in (name, *(line[place] for line in lines)))
+        if name == folded:
+            table.add_column(name, overflow="fold", min_width=min(width, FOLDED_WIDTH))
+        else:
+            table.add_column(name, no_wrap=True, min_width=width)
+    for line in lines:
+        table.add_row(*(Text(cell) for cell in line))
     return table
 
 
 def runs_table(runs: Iterable[RunSummary]) -> Table:
     """The list of runs, as given."""
-    table = plain_table("RUN", "STATE", "DONE", "CREATED (UTC)", "COMMAND", folded="COMMAND")
-    for one in runs:
-        done = f"{one.subtasks_done}/{one.subtasks_total}"
-        table.add_row(one.id, str(one.state), done, moment(one.created_at), Text(one_line(one.command, 100)))
-    return table
+    rows = [
+        (
+            one.id,
+            str(one.state),
+            f"{one.subtasks_done}/{one.subtasks_total}",
+            moment(one.created_at),
+            one_line(one.command, 100),
+        )
+        for one in runs
+    ]
+    return plain_table(("RUN", "STATE", "DONE", "CREATED (UTC)", "COMMAND"), rows, folded="COMMAND")
 
 
 def workers_table(workers: Iterable[WorkerNode]) -> Table:
     """The registry, as given."""
-    table = plain_table(
-        "ID", "NAME", "STATUS", "SLOTS", "SANDBOX", "TASKS", "LAST PING (UTC)", "URL", folded="URL"
-    )
-    for one in workers:
-        status = f"{one.status} ({one_line(one.reason, 60)})" if one.reason else str(one.status)
-        name = one_line(one.name or "–", 40)
-        cells = (one.id, name, status, str(one.slots or "–"), one.tier or "–", str(one.total_tasks))
-        table.add_row(*(Text(cell) for cell in (*cells, moment(one.last_ping), one_line(one.vm_url, 200))))
-    return table
+    rows = [
+        (
+            one.id,
+            one_line(one.name or "–", 40),
+            _with_reason(str(one.status), one.reason),
+            str(one.slots or "–"),
+            one.tier or "–",
+            str(one.total_tasks),
+            moment(one.last_ping),
+            one_line(one.vm_url, 200),
+        )
+        for one in workers
+    ]
+    columns = ("ID", "NAME", "STATUS", "SLOTS", "SANDBOX", "TASKS", "LAST PING (UTC)", "URL")
+    return plain_table(columns, rows, folded="URL")
 
 
 class LinkedWorker(Protocol):
@@ -63,13 +86,16 @@ class LinkedWorker(Protocol):
 
 def grid_table(workers: Iterable[LinkedWorker]) -> Table:
     """The workers of a grid that is up."""
-    table = plain_table("WORKER", "STATE", "SLOTS", "SANDBOX", "URL", folded="URL")
+    rows = []
     for one in workers:
-        state = f"{one.state} ({one_line(one.reason, 60)})" if one.reason else str(one.state)
         info = one.info
-        known = (one_line(info.name, 40), str(info.slots), str(info.tier)) if info else ("–", "–", "–")
-        table.add_row(*(Text(cell) for cell in (known[0], state, known[1], known[2], one_line(one.url, 200))))
-    return table
+        name, slots, tier = (one_line(info.name, 40), str(info.slots), str(info.tier)) if info else ("–", "–", "–")
+        rows.append((name, _with_reason(one.state, one.reason), slots, tier, one_line(one.url, 200)))
+    return plain_table(("WORKER", "STATE", "SLOTS", "SANDBOX", "URL"), rows, folded="URL")
+
+
+def _with_reason(state: str, reason: str) -> str:
+    return f"{state} ({one_line(reason, 60)})" if reason else state
 
 
 def worker_lines(info: WorkerInfo) -> list[str]:
@@ -88,11 +114,11 @@ def worker_lines(info: WorkerInfo) -> list[str]:
 
 def skills_table(specs: Mapping[str, SkillSpec]) -> Table:
     """All skills by name, with their one-line summaries."""
-    table = plain_table("SKILL", "TAKES", "RUNS OVER", "SUMMARY", folded="SUMMARY")
-    for name in sorted(specs):
-        one = specs[name]
-        table.add_row(Text(name, style="cyan"), one.takes, one.maps_over or "whole", Text(printable(one.summary)))
-    return table
+    rows = [
+        (name, str(one.takes), one.maps_over or "whole", one_line(one.summary, 300))
+        for name, one in sorted(specs.items())
+    ]
+    return plain_table(("SKILL", "TAKES", "RUNS OVER", "SUMMARY"), rows, folded="SUMMARY")
 
 
 def skill_lines(spec: SkillSpec) -> list[str]:

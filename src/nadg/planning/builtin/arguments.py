@@ -55,6 +55,14 @@ _CHOICE_NAMES = {
     "largest": "max",
     "counts": "count",
     "counting": "count",
+    "remove": "drop",
+    "removing": "drop",
+    "delete": "drop",
+    "deleting": "drop",
+    "discard": "drop",
+    "impute": "fill",
+    "imputing": "fill",
+    "replace": "fill",
 }
 _NEGATIONS = frozenset(("without", "no", "not", "excluding", "except", "ignore", "ignoring"))
 _QUOTED = re.compile(r"[\"“]([^\"”]{1,500})[\"”]|(?<!\w)['‘]([^'’]{1,500})['’](?!\w)")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-_STATEMENT_END = re.compile(r"[;\n\r]+|[.!?]+(?=\s|$)|[:](?=\s)|\s[–—-]\s|[•▪●]")
+_STATEMENT_END = re.compile(r"[;\n\r]+|[.!?]+(?=\s|$)|->|=>|→|\s[–—-]\s|[•▪●]")
 _LIST_MARK = re.compile(
     r"^[^\S\n]*(?:\(?\d{1,2}[.)]\s|\(?[a-hA-H]\)\s|[-*+•]\s|(?:first|second|third|fourth|fifth)(?:ly)?,?\s)+",
     re.I | re.M,
@@ -21,6 +21,8 @@ _SOFT_CUT = re.compile(
     r"|afterwards|before)\s+|\s*&\s*|\s+\+\s+",
     re.I,
 )
+_COLON = re.compile(r":(?=\s)")
+_INTRODUCES = "\uf8ff"
 _QUOTED = re.compile(r"\"[^\"\n]{1,500}\"|“[^”\n]{1,500}”")
 _AFTER = re.compile(r"(.*\S)\s+after\s+(\w+ing\b.*)", re.I | re.S)
 _EDGE = re.compile(
@@ -31,17 +33,19 @@ _EDGE = re.compile(
 
 
 def statements(command: str, kept: Iterable[str] = ()) -> list[list[str]]:
-    """The command as statements, each cut into pieces; what stands in quotes, and the texts in `kept`, are never cut."""
+    """The command as statements, each cut into pieces; quoted text and the texts in `kept` are never cut."""
     held = [text for text in sorted(set(kept), key=len, reverse=True) if _needs_keeping(text)]
     veiled = _QUOTED.sub(lambda match: _veil(match.group()), command)
     for text in held:
         veiled = re.sub(rf"(?<!\w){re.escape(text)}(?!\w)", lambda match: _veil(match.group()), veiled, flags=re.I)
     veiled = _INLINE_NUMBER.sub("\n", _LIST_MARK.sub("\n", veiled))
     found = []
-    for statement in _STATEMENT_END.split(veiled):
+    for statement in _STATEMENT_END.split(_COLON.sub(_INTRODUCES + "\n", veiled)):
         cut = [part for piece in _SOFT_CUT.split(statement) for part in _in_order(piece)]
         pieces = [_trimmed(_unveil(piece)) for piece in cut]
-        if pieces := [piece for piece in pieces if piece]:
+        # `Look at the reviews:` only introduces; what else stands before a colon is a request like any other.
+        pieces = [piece.replace(_INTRODUCES, ":") for piece in pieces if piece.strip(_INTRODUCES)]
+        if pieces:
             found.append(pieces)
     return found
 

@@ -185,8 +185,9 @@ class PlanDraft:
         args |= given.choice_arguments(spec, clause.tokens, clause.taken, clause.text)
         args |= given.switch_arguments(spec, clause.tokens)
         args |= given.quoted_arguments(spec, clause.text, columns)
-        numbers = given.number_arguments(spec, clause.tokens, clause.taken, clause.text)
-        self.troubles += given.number_troubles(spec, clause.tokens, clause.taken, clause.text, numbers)
+        taken = clause.taken | request.others
+        numbers = given.number_arguments(spec, clause.tokens, taken, clause.text)
+        self.troubles += given.number_troubles(spec, clause.tokens, taken, clause.text, numbers)
         args |= numbers
         for one in spec.parameters:
             if one.required and one.name not in args and one.type not in ("column", "columns"):

@@ -18,6 +18,7 @@ from nadg.planning.builtin.words import Token
 
 _TAIL_SHARE = 0.75
 _LOOSE_SHARE = 0.8
+_SMALL_WORD_SHARE = 0.3
 _LONGEST_GAP = 3
 _MULTIWORD_BONUS = 0.25
 _LEAST_HEAD_SHARE = 0.5
@@ -81,7 +82,8 @@ def _match(
         strong.update(places)
         weight = phrase.weight * share * (1 + _MULTIWORD_BONUS * (len(places) - 1))
         for place in set(places) - set(taken):
-            gains[place] = max(gains.get(place, 0), weight)
+            share = 1.0 if place in telling else _SMALL_WORD_SHARE
+            gains[place] = max(gains.get(place, 0), weight * share)
     score = sum(
         gain * vocabulary.rarity(clause[at].stem) * (1 if at in head else _TAIL_SHARE)
         for at, gain in gains.items()

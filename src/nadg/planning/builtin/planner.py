@@ -87,9 +87,13 @@ def _read(command: str, inputs: Sequence[InputFile], skills: Mapping[str, SkillS
     images = [one.name for one in inputs if one.kind == "image"]
     files = [one.name for one in inputs]
     columns = joined_columns(sources)
-    reader = Reader(vocabulary, columns, files, lambda spec: 1.0 if at_hand(spec, sources, images) else _UNFIT)
+    text_files = [one.origins[0] for one in sources if one.text_column() is not None]
+    reader = Reader(
+        vocabulary, columns, files, text_files, lambda spec: 1.0 if at_hand(spec, sources, images) else _UNFIT
+    )
     kept = [*vocabulary.kept_texts(), *files, *(one.name for one in columns)]
-    return [one for pieces in statements(command, kept) for one in reader.read(pieces)]
+    cut = statements(command, kept)
+    return [one for number, pieces in enumerate(cut) for one in reader.read(pieces, first=number == 0)]
 
 
 def _unanswered_sentence(unanswered: Sequence[Unanswered]) -> str:

@@ -13,9 +13,10 @@ from nadg.planning.builtin.matching import Match, matches
 from nadg.planning.builtin.mentions import Mention, column_mentions, file_mentions
 from nadg.planning.builtin.roles import column_arguments
 from nadg.planning.builtin.vocabulary import Vocabulary
-from nadg.planning.builtin.words import Token, tokens
+from nadg.planning.builtin.words import Token, stem, tokens
 
 _MOST_NEAREST = 3
+_ANALYSIS = stem("analysis")
 _SECOND_SHARE = 0.5
 _USED_BONUS, _IDLE_SHARE, _IDLE_GROUPING_SHARE = 0.4, 0.8, 0.6
 
@@ -45,6 +46,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
     clause: Clause
     match: Match
+    others: frozenset[int] = frozenset()
+    """Places of numbers that belong to another request of the same clause."""
 
     @property
     def spec(self) -> SkillSpec:
@@ -69,11 +72,13 @@ class Reader:
         vocabulary: Vocabulary,
         columns: Sequence[Column],
         files: Sequence[str],
+        text_files: Collection[str],
         data_fit: Callable[[SkillSpec], float],
     ) -> None:
         self._vocabulary = vocabulary
         self._columns = {one.name: one for one in columns}
         self._files = files
+        self._text_files = frozenset(text_files)
         self._data_fit = data_fit
 
     def clause(self, text: str) -> Clause:
@@ -85,14 +90,17 @@ class Reader:
         ]
         return Clause(text=text, tokens=words, mentions=tuple(mentions), files=files)
 
-    def read(self, pieces: Sequence[str]) -> Reading:
-        """The requests of one statement, in order."""
+    def read(self, pieces: Sequence[str], first: bool = False) -> Reading:
+        """The requests of one statement, in order; `first` says whether the command begins with it."""
         found: Reading = []
         waiting = ""
         for number, piece in enumerate(pieces):
+            introduces, piece = piece.endswith(":"), piece.rstrip(":")
             text = f"{waiting} and {piece}" if waiting else piece
             clause = self.clause(text)
-            requests = self.requests(clause)
+            if introduces and self._is_filler(clause) and not clause.has_details:
+                continue
+            requests = self.requests(clause) or self._analysis(clause, first and number == 0)
             if requests and not (waiting and self._belongs_before(piece, found)):
                 waiting = ""
                 self._append(found, requests)
@@ -116,31 +124,28 @@ class Reader:
         found = self._requests(clause, clause.taken)
         if not found and clause.mentions:  # a column may be called what a skill is called
             found = self._requests(clause, {at for places in clause.files.values() for at in places})
-        if not found and clause.files and self._is_filler(clause):
-            general = self.clause(self._without_names(clause))
-            found = [msgspec.structs.replace(one, clause=clause) for one in self._requests(general, ())]
         return found
 
-    def _without_names(self, clause: Clause) -> str:
-        """`analyze cars.csv` as `analyze the data`."""
-        places = sorted(at for places in clause.files.values() for at in places)
-        start, stop = clause.tokens[places[0]].start, clause.tokens[places[-1]].stop
-        before = clause.text[:start].rstrip()
-        if before.lower().endswith((" the", " my", " our")):
-            before = before.rpartition(" ")[0]
-        return f"{before} the data {clause.text[stop:]}"
+    def _analysis(self, clause: Clause, may_introduce: bool) -> list[Request]:
+        """`analyze it` asks for what `analyze the data` does; over texts it may only introduce what follows."""
+        analyzes = any(token.stem == _ANALYSIS for token in clause.tokens) and self._is_filler(clause)
+        over_texts = bool(self._text_files.intersection(clause.files or self._text_files))
+        if not analyzes or (may_introduce and over_texts):
+            return []
+        general = self.clause("analyze the data")
+        return [msgspec.structs.replace(one, clause=clause) for one in self._requests(general, ())]
 
     def _requests(self, clause: Clause, taken: Collection[int]) -> list[Request]:
         ranked = [one for one in self._ranked(clause, taken, ()) if one.accepted]
         if not ranked:
             return []
         if ranked[0].spec.takes != "needs":
-            return [Request(clause=clause, match=one) for one in self._first_and_further(clause, ranked)]
+            return _shared_out(clause, self._first_and_further(clause, ranked))
         report = ranked[0]
         rest = self._ranked(clause, taken, report.strong)
         others = [one for one in rest if one.accepted and self._stands_beside(report, one)]
         chosen = [*self._first_and_further(clause, others), report]
-        return [Request(clause=clause, match=one) for one in chosen]
+        return _shared_out(clause, chosen)
 
     def _stands_beside(self, report: Match, other: Match) -> bool:
         """`summarize it in a report` asks for a second skill only where there is something for it to work on."""
@@ -224,3 +229,14 @@ class Reader:
         ranked = self._ranked(clause, clause.taken, ())
         near = [one.spec.name for one in ranked if any(clause.tokens[at].has_content for at in one.known)]
         return Unanswered(text=clause.text, nearest=tuple(near[:_MOST_NEAREST]))
+
+
+def _shared_out(clause: Clause, chosen: Sequence[Match]) -> list[Request]:
+    """A request per skill; each number of the clause belongs to the skill whose words stand nearest to it."""
+    owned: dict[int, Match] = {}
+    for at, _ in numbers_in(clause.tokens, clause.taken):
+        owned[at] = min(chosen, key=lambda one: min((abs(place - at) for place in one.strong), default=at))
+    return [
+        Request(clause=clause, match=one, others=frozenset(at for at, owner in owned.items() if owner is not one))
+        for one in chosen
+    ]

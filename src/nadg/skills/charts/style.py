@@ -117,8 +117,7 @@ def _load_matplotlib() -> None:
 
     It wants a folder for its list of fonts on import; where there is none it gets one for that moment.
     """
-    home = Path(os.environ.get("MPLCONFIGDIR") or os.environ.get("XDG_CACHE_HOME") or Path.home())
-    if "matplotlib.font_manager" in sys.modules or os.access(home, os.W_OK):
+    if "matplotlib.font_manager" in sys.modules or _can_keep_fonts():
         return
     with tempfile.TemporaryDirectory(prefix=".fonts-", dir=".") as folder:
         before = os.environ.get("MPLCONFIGDIR")
@@ -129,3 +128,13 @@ def _load_matplotlib() -> None:
             os.environ.pop("MPLCONFIGDIR")
             if before is not None:
                 os.environ["MPLCONFIGDIR"] = before
+
+
+def _can_keep_fonts() -> bool:
+    """Found out by writing: a sandbox refuses what the permissions of the folder would allow."""
+    home = os.environ.get("MPLCONFIGDIR") or os.environ.get("XDG_CACHE_HOME") or Path.home()
+    try:
+        with tempfile.TemporaryFile(dir=home):
+            return True
+    except OSError:
+        return False

@@ -29,6 +29,9 @@ _KINDS: tuple[Kind, ...] = ("number", "category", "date", "text", "empty")
         "explore the dataset",
         "what is in the file",
         "schema",
+        "eda",
+        "exploratory data analysis",
+        "exploratory analysis",
         "missing value counts",
     ),
     examples=(
