@@ -25,7 +25,6 @@ from nadg.domain.run import RunOptions
 from nadg.domain.states import RunState
 from nadg.settings import Settings
 
-
 FORK_LOOP = """
 import os, sys, time
 count = int(sys.argv[1])

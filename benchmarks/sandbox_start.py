@@ -20,13 +20,16 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import nadg
 from nadg.sandbox import Policy, Request, Sandbox
 from nadg.sandbox.zygote_process import clean_environment
 
 MARK = "import time; result = time.monotonic()"
 _BARE_FORK = """
 import gc, os, sys, time
-for name in sys.argv[2:]:
+sys.path += [sys.argv[2]]
+import nadg.sandbox.zygote
+for name in sys.argv[3:]:
     __import__(name)
 gc.collect(); gc.freeze()
 for _ in range(int(sys.argv[1])):
@@ -121,7 +124,16 @@ async def _throughput(sandbox: Sandbox, count: int) -> None:
 
 def _bare_fork(count: int, modules: tuple[str, ...]) -> list[tuple[float, float]]:
     """Seconds to the child's first line, and until it was reaped, in a process with the same modules."""
-    command = [sys.executable, "-I", "-B", "-c", _BARE_FORK, str(count), *modules]
+    command = [
+        sys.executable,
+        "-I",
+        "-B",
+        "-c",
+        _BARE_FORK,
+        str(count),
+        str(Path(nadg.__file__).parent.parent),
+        *modules,
+    ]
     with tempfile.TemporaryDirectory() as settings:
         done = subprocess.run(command, env=clean_environment(settings), capture_output=True, text=True, check=True)
     pairs = (line.split() for line in done.stdout.splitlines())

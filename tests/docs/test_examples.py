@@ -16,7 +16,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -48,6 +48,12 @@ class Example:
     language: str
     mark: str
     text: str
+    shown: str = ""
+    """The `text` block that follows a `console` block: what the commands are said to print, cut."""
+
+    def headings(self) -> set[str]:
+        """The parts of the shown output that do not hang on versions of libraries."""
+        return set(re.findall(r"^- \*\*.+?\*\*", self.shown, flags=re.M))
 
     def commands(self) -> list[str]:
         """The commands of a shell block, continuation lines joined; of a console block, those after `$ `."""
@@ -60,11 +66,13 @@ class Example:
 
 
 def examples() -> list[Example]:
-    found = []
+    found: list[Example] = []
     for document in DOCUMENTS:
         text = document.read_text(encoding="utf-8")
         for match in FENCE.finditer(text):
             place = f"{document.name}:{text.count(chr(10), 0, match.start('language')) + 1}"
+            if match["language"] == "text" and found and found[-1].language == "console":
+                found[-1] = replace(found[-1], shown=match["text"])
             found.append(
                 Example(place=place, language=match["language"], mark=match["mark"] or "", text=match["text"])
             )
@@ -140,6 +148,7 @@ def test_shell_is_shell(example: Example) -> None:
 @pytest.mark.parametrize("example", named(chosen(*SHELL)))
 def test_commands_run(example: Example, place: Path) -> None:
     """`make` and `quick-start.sh` would set up the environment that runs this: their words are checked instead."""
+    printed = ""
     for command in example.commands():
         if command.startswith("make "):
             assert f"\n{command.split()[1]}: " in (ROOT / "Makefile").read_text(), command
@@ -151,6 +160,8 @@ def test_commands_run(example: Example, place: Path) -> None:
         else:
             done = subprocess.run(["bash", "-c", command], cwd=place, capture_output=True, text=True, check=False)
             assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+            printed += done.stdout
+    assert {heading for heading in example.headings() if heading not in printed} == set()
 
 
 def test_code_of_subtasks_runs_under_the_contract(place: Path) -> None:

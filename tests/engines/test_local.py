@@ -83,7 +83,7 @@ def test_a_worker_that_cannot_start_says_why_and_leaves_nobody(tmp_path: Path, l
                     raise AssertionError("entered")
 
     asyncio.run(body())
-    assert [process for process in psutil.process_iter() if str(tmp_path) in " ".join(_cmdline(process))] == []
+    assert_gone([process for process in psutil.process_iter() if str(tmp_path) in " ".join(_cmdline(process))])
 
 
 def _cmdline(process: psutil.Process) -> list[str]:

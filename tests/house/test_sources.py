@@ -6,9 +6,12 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
 SOURCES = sorted((ROOT / "src").rglob("*.py"))
@@ -75,7 +78,7 @@ def test_tests_wait_on_events_and_never_sleep() -> None:
 
 
 def test_no_file_names_a_machine_or_an_index() -> None:
-    machine = re.compile(re.escape(str(ROOT.parent)) + r"/|/(?:home|Users)/[a-z]\w*/|/root/")
+    machine = re.compile(r"(?<![\w*.}])(?:" + re.escape(str(ROOT.parent)) + r"|/(?:home|Users)/[a-z]\w*|/root)/")
     index = re.compile(r"https?://\S*/(simple/|packages/\S+#sha256=)|--(extra-)?index-url|--find-links")
     found = [
         f"{name}:{number}: {line.strip()[:80]}"
@@ -97,6 +100,25 @@ def test_locks_name_every_package_by_hash_and_no_address() -> None:
         pinned = re.findall(r"^[A-Za-z0-9_.-]+==", text, flags=re.M)
         assert len(entries) == len(pinned) > 20, lock.name
         assert all("--hash=sha256:" in entry for entry in entries), lock.name
+
+
+def test_locks_are_in_step_with_what_is_wanted() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    wanted = {
+        "run": [*project["dependencies"], *extras["worker"], *extras["master"], *extras["skills"]],
+        "worker": [*project["dependencies"], *extras["worker"], *extras["skills"]],
+    }
+    wanted["test"] = [*wanted["run"], *extras["test"]]
+    for name, texts in wanted.items():
+        lock = (ROOT / "requirements" / f"{name}.txt").read_text()
+        pinned = {
+            canonicalize_name(one): version for one, version in re.findall(r"^([\w.-]+)==([^\s;]+)", lock, re.M)
+        }
+        for requirement in map(Requirement, texts):
+            version = pinned.get(canonicalize_name(requirement.name))
+            assert version is not None, f"{requirement.name} is missing in {name}.txt: make locks"
+            assert version in requirement.specifier, f"{name}.txt has {requirement.name} {version}: make locks"
 
 
 def test_the_master_loads_without_the_skills_libraries() -> None:

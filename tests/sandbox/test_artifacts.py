@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import select
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 from nadg.domain.limits import Limits
+from nadg.sandbox import Policy, Sandbox
 from nadg.sandbox.collect import collect
 from nadg.sandbox.remove import remove_tree
 
@@ -134,6 +137,49 @@ def test_nothing_is_left_of_a_closed_sandbox(open_box: Any) -> None:
     assert len(_children()) < len(children)
     opened_by_runner = 3  # its selector and its self-pipe
     assert _open_descriptors() <= before + opened_by_runner
+
+
+def test_what_a_killed_worker_left_is_cleared_by_the_next_one(open_box: Any) -> None:
+    box = open_box()
+    root = box.root / "attempts"
+    (root / "sandbox-dead" / "0" / "work").mkdir(parents=True)
+    second = Sandbox(Policy(zygotes={"lean": ()}), root, box.blobs)
+    box.runner.run(second.__aenter__())
+    assert not (root / "sandbox-dead").exists()
+    assert len(list(root.iterdir())) == 2
+    box.runner.run(second.__aexit__(None, None, None))
+    assert box.value("result = 1") == 1
+
+
+def test_warm_processes_are_replaced_in_time(open_box: Any) -> None:
+    box = open_box(recycle_after=3)
+    parents = {box.value("import os; result = os.getppid()") for _ in range(40)}
+    assert len(parents) > 1
+    assert len(_children()) <= 4
+
+
+def test_the_children_of_a_killed_worker_die(short_folder: Path) -> None:
+    """SIGKILL to the worker: its zygote sees the closed socket, the task dies with the zygote."""
+    source = """
+import asyncio, sys
+from pathlib import Path
+from nadg.sandbox import Policy, Request, Sandbox
+async def main():
+    async with Sandbox(Policy(zygotes={"lean": ()}), Path(sys.argv[1]), None) as sandbox:
+        code = "import os, time; print(os.getpid(), os.getppid()); time.sleep(60)"
+        await sandbox.run(Request(attempt_id="a", source=code), lambda _, text: print(text, flush=True))
+asyncio.run(main())
+"""
+    root = short_folder / "killed"
+    worker = subprocess.Popen([sys.executable, "-c", source, str(root)], stdout=subprocess.PIPE, text=True)
+    assert worker.stdout is not None
+    pidfds = [os.pidfd_open(int(pid)) for pid in worker.stdout.readline().split()]
+    worker.kill()
+    worker.wait()
+    worker.stdout.close()
+    for pidfd in pidfds:
+        assert select.select([pidfd], [], [], 20)[0], "a process outlived its worker"
+        os.close(pidfd)
 
 
 def _open_descriptors() -> int:

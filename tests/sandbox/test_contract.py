@@ -87,6 +87,23 @@ except PermissionError as error:
     assert (folder / "in.csv").read_text() == "a,b\n1,2\n"
 
 
+def test_given_files_of_one_attempt_are_gone_in_the_next(box: Any, folder: Path) -> None:
+    (folder / "one").write_text("one")
+    (folder / "two").write_text("two")
+    source = """
+import os
+root = os.path.dirname(os.path.dirname(inputs["same"]))
+result = [open(inputs["same"]).read(), sorted(n for _, _, names in os.walk(root) for n in names)]
+"""
+    first = {"same": folder / "one", "other": folder / "one"}
+    assert box.value(source, inputs=first) == ["one", ["other", "same"]]
+    assert box.value(source, inputs={"same": folder / "two"}) == ["two", ["same"]]
+    assert box.value("import os; result = os.path.exists('../given')") is False
+    many = {f"file{number}": folder / "one" for number in range(40)}
+    assert box.value("result = len(inputs)", inputs=many) == 40
+    assert box.value("import os; result = os.path.exists('../given')") is False
+
+
 @pytest.mark.parametrize("name", ["../x", "/etc/x", "a//b", "", ".", "a/../../b", "nul\0", "x" * 300])
 def test_a_name_that_is_no_file_name_is_refused(box: Any, folder: Path, name: str) -> None:
     (folder / "f").write_text("x")

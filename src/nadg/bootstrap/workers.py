@@ -14,6 +14,7 @@ from nadg.bootstrap.local import create_launches, remove_own_folders
 from nadg.domain.errors import LinkLost, LinkRefused, NotFound, UserError
 from nadg.domain.worker import WorkerInfo, WorkerNode, WorkerStatus
 from nadg.engines.grid import GridEngine, WorkerView, ask_worker
+from nadg.engines.leaving import leave_tasks
 from nadg.engines.local import LocalWorkers
 from nadg.link.dial import link_url
 from nadg.settings import Settings
@@ -72,7 +73,7 @@ class WorkerPool:
         if self._watching is not None:
             self._watching.cancel()
         try:
-            await self._tasks.__aexit__(kind, error, trace)
+            await leave_tasks(self._tasks, kind, error, trace)
         finally:
             await self._stack.aclose()
             await asyncio.to_thread(remove_own_folders, self._home.workers)

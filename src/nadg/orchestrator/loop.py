@@ -31,6 +31,10 @@ from nadg.orchestrator.progress import RunProgress, SubtaskProgress, create_prog
 CANCEL_POLL_SECONDS = 1.0
 """How often the store is asked whether another process wants the run cancelled."""
 
+BUSY_IN_FLIGHT = 32
+"""With so many attempts under way, events are let gather for a moment: fewer, larger transactions."""
+BUSY_GATHER_SECONDS = 0.005
+
 
 class RunStore(Protocol):
     """What the loop needs of the store."""
@@ -104,6 +108,8 @@ class RunLoop:
 
     async def _next_events(self) -> list[ev.Event]:
         events = [await self._mailbox.get()]
+        if len(self._progress.in_flight) >= BUSY_IN_FLIGHT:
+            await asyncio.sleep(BUSY_GATHER_SECONDS)
         with contextlib.suppress(asyncio.QueueEmpty):
             while True:
                 events.append(self._mailbox.get_nowait())

@@ -30,16 +30,14 @@ _BUFFERED: Final = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
 
 
 class Zygote:
-    """What a child inherits ready-made: descriptors of what may be read, the finished filter, and sizes."""
+    """What a child inherits ready-made: rights to what every task may use, the finished filter, sizes."""
 
     def __init__(self, *, pid: int, machine: Machine | None, landlock_abi: int) -> None:
         self.pid = pid
         self.machine = machine
         self.landlock_abi = landlock_abi
         self.filter: bpf.Filter | None = None
-        self.readable_fds: tuple[int, ...] = ()
-        self.listable_fds: tuple[int, ...] = ()
-        self.device_fds: tuple[int, ...] = ()
+        self.grants: tuple[landlock.Grant, ...] = ()
         self.mapped_bytes = 0
         self.adopts_orphans = False
 
@@ -102,8 +100,8 @@ def limit_resources(child: Child) -> None:
 
 
 def give_up_privileges(child: Child) -> None:
-    privileges.be_first_to_go()
-    privileges.give_up_for_good()
+    """The zygote gave up its own for itself and all its children; what a fork does not carry over is done here."""
+    privileges.require_given_up()
     privileges.die_with(child.zygote.pid)
     privileges.hide_from_tracers()
 
@@ -117,21 +115,19 @@ def reseed(child: Child) -> None:
 
 def restrict_files(child: Child) -> None:
     """Only the Python installation and the given files can be read, only work and tmp written."""
-    job, ruleset = child.known_job, readable_ruleset(child.zygote)
-    ruleset.allow_writing([os.open(f"{job.folder}/{name}", os.O_PATH) for name in ("work", "tmp")])
+    job, ruleset = child.known_job, common_ruleset(child.zygote)
+    ruleset.allow([landlock.writing(f"{job.folder}/work"), landlock.writing(f"{job.folder}/tmp")])
     if job.has_given:
-        ruleset.allow_reading([os.open(f"{job.folder}/given", os.O_PATH)])
+        ruleset.allow([landlock.reading(f"{job.folder}/given")])
     ruleset.enter()
 
 
-def readable_ruleset(zygote: Zygote) -> landlock.Ruleset:
-    """What every task may read, to be added to."""
+def common_ruleset(zygote: Zygote) -> landlock.Ruleset:
+    """What every task may use, to be added to."""
     if zygote.machine is None:
         raise OSError("no system call table for this machine")
     ruleset = landlock.Ruleset(zygote.machine, zygote.landlock_abi)
-    ruleset.allow_reading(zygote.readable_fds)
-    ruleset.allow_listing(zygote.listable_fds)
-    ruleset.allow_writing(zygote.device_fds)
+    ruleset.allow(zygote.grants)
     return ruleset
 
 

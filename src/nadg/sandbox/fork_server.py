@@ -106,9 +106,11 @@ class ForkServer:
         os.close(pidfd)
         pid = self._pidfds.pop(pidfd)
         _kill(pid)
-        self._tell_exited(*os.wait4(pid, 0))
+        ended = os.wait4(pid, 0)
         if self._zygote.adopts_orphans:
+            _wait_for_group(pid)
             self._reap_any()
+        self._tell_exited(*ended)
 
     def _reap_any(self) -> None:
         """Wait for whatever else has ended: orphans that were adopted, or all where there are no pidfds."""
@@ -129,6 +131,13 @@ class ForkServer:
             resident = used.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
             times = (used.ru_utime, used.ru_stime)
             self._control.send(protocol.EXITED.pack(b"X", task, status, *times, resident))
+
+
+def _wait_for_group(group: int) -> None:
+    """Until every adopted process of a killed group is gone."""
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            os.waitpid(-group, 0)
 
 
 def _kill(pid: int) -> None:

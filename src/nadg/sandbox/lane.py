@@ -19,6 +19,8 @@ from nadg.sandbox.output import CHUNK_BYTES, Output
 from nadg.sandbox.remove import is_empty, remove_tree
 
 _STATUS_BYTES: Final = 2000
+_QUICKLY_REMOVED: Final = 32
+"""Given files up to this many are removed at once, more of them off the event loop."""
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -45,6 +47,8 @@ class Lane:
         self._output: Output | None = None
         self._on_overflow: Callable[[], None] | None = None
         self._is_listening = False
+        self.placed_files = 0
+        """Files in `given` now."""
         self.is_doubtful = False
         """Set where the process may not be dead: nothing of this lane is used again."""
 
@@ -124,10 +128,15 @@ class Lane:
         return not is_empty(self.work_fd)
 
     def reset(self) -> bool:
-        """Make ready for another attempt; False where this one left anything behind."""
+        """Make ready for another attempt; False where this one left anything behind that takes time to undo."""
         self._output = self._on_overflow = None
-        if self.is_doubtful or not self._is_listening or self.has_files or not is_empty(self._tmp_fd):
+        if self.is_doubtful or not self._is_listening or self.placed_files > _QUICKLY_REMOVED:
             return False
+        if self.has_files or not is_empty(self._tmp_fd):
+            return False
+        if self.placed_files:
+            remove_tree(self.folder / "given")
+            self.placed_files = 0
         for fd in self.writers[:2]:
             fcntl.fcntl(fd, fcntl.F_SETFL, os.O_WRONLY)  # the code may have made it non-blocking
         return not self.read_status()

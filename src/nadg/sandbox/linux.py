@@ -1,18 +1,20 @@
 """The few Linux calls that Python does not offer, made directly through the C library.
 
-Loaded only on Linux, in the zygote and its children; a failing call raises OSError with its errno.
+Made only on Linux, in the zygote and its children; a failing call raises OSError with its errno.
 """
 
 from __future__ import annotations
 
 import ctypes
 import os
+import sys
 
 PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
 PR_SET_SECCOMP = 22
 PR_CAPBSET_DROP = 24
 PR_SET_NO_NEW_PRIVS = 38
+PR_GET_NO_NEW_PRIVS = 39
 PR_SET_CHILD_SUBREAPER = 36
 PR_CAP_AMBIENT = 47
 PR_CAP_AMBIENT_CLEAR_ALL = 4
@@ -30,7 +32,10 @@ MS_PRIVATE = 1 << 18
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
-_libc.prctl.argtypes = [ctypes.c_int] + [ctypes.c_ulong] * 4
+_libc.syscall.argtypes = [ctypes.c_long] * 7
+_ZEROS = (0,) * 6
+if sys.platform == "linux":
+    _libc.prctl.argtypes = [ctypes.c_int] + [ctypes.c_ulong] * 4
 
 
 def _checked(result: int, what: str) -> int:
@@ -40,10 +45,9 @@ def _checked(result: int, what: str) -> int:
     return result
 
 
-def syscall(what: str, number: int, *arguments: int | ctypes.c_void_p | ctypes.Array[ctypes.c_char] | None) -> int:
-    """Make system call `number`; `what` names it in the error."""
-    words = [ctypes.c_long(one) if isinstance(one, int) else one for one in arguments]
-    return _checked(int(_libc.syscall(ctypes.c_long(number), *words)), what)
+def syscall(what: str, number: int, *arguments: int) -> int:
+    """Make system call `number`, addresses given as integers; `what` names it in the error."""
+    return _checked(int(_libc.syscall(number, *arguments, *_ZEROS[len(arguments) :])), what)
 
 
 def prctl(option: int, second: int = 0, third: int = 0) -> int:

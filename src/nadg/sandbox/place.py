@@ -141,6 +141,7 @@ class _GivenFiles:
 
     def _folder(self, path: Path) -> Path:
         self.are_there = True
+        self._lane.placed_files += 1
         if not path.is_dir():
             self._folder(path.parent)
             self._lane.make_folder(path)

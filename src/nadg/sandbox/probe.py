@@ -1,7 +1,7 @@
 """Proves a tier on this host by trying to break out of it, and says what it found.
 
-The escapes run as an ordinary attempt. Each has a control: the worker does the same thing itself, so that
-a refusal means the sandbox and not an accident of the host.
+The escapes run as an ordinary attempt, on a folder of the tasks' own user, so that ordinary permissions would
+let them through. The worker does the same things itself as a control: a refusal then means the sandbox.
 """
 
 from __future__ import annotations

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import itertools
 import os
-import tempfile
 from pathlib import Path
 from types import TracebackType
 from typing import Final
@@ -19,11 +18,11 @@ from nadg.domain.tier import Tier
 from nadg.sandbox.attempt import RunningAttempt, Verdict
 from nadg.sandbox.choose import choose_zygote
 from nadg.sandbox.execution import Execution, through_cancellation
+from nadg.sandbox.folder import SandboxFolder
 from nadg.sandbox.lane import Lane
 from nadg.sandbox.output import OnOutput, Output
 from nadg.sandbox.policy import Policy
 from nadg.sandbox.probe import ProbeReport, candidate_tiers, probe
-from nadg.sandbox.remove import remove_tree
 from nadg.sandbox.request import Ending, Request
 from nadg.sandbox.watchdog import Watchdog, Watched
 from nadg.sandbox.zygotes import Zygotes
@@ -44,11 +43,12 @@ class Sandbox:
         self.tier = Tier.NONE
         self.report = ProbeReport(tier=Tier.NONE)
         self._policy = policy
-        self._root = root
+        self._root = root.absolute()
         self._blobs = blobs
         self._clock = clock or SystemClock()
         self._task_uid = policy.task_uid if os.geteuid() == 0 else None
-        self._folder = root
+        self._folder: SandboxFolder | None = None
+        self._is_closing = False
         self._zygotes: Zygotes | None = None
         self._lanes: list[Lane] = []
         self._lane_numbers = itertools.count()
@@ -58,9 +58,8 @@ class Sandbox:
         self._limits: dict[Limits, Limits] = {}
 
     async def __aenter__(self) -> Sandbox:
-        self._make_folder()
+        self._folder = SandboxFolder(self._root, self._task_uid)
         try:
-            self._give_folder_to_tasks()
             await self._start_best_tier()
         except BaseException:
             await self._close()
@@ -72,35 +71,16 @@ class Sandbox:
     ) -> None:
         await self._close()
 
-    def _make_folder(self) -> None:
-        self._root.mkdir(parents=True, exist_ok=True)
-        self._folder = Path(tempfile.mkdtemp(prefix="sandbox-", dir=self._root)).resolve()
-
-    def _give_folder_to_tasks(self) -> None:
-        """The sandbox's folder, with a place for caches in it, becomes the tasks' user's own."""
-        settings = self._folder / "settings"
-        settings.mkdir(mode=0o700)
-        if self._task_uid is None:
-            return
-        try:
-            for path in (settings, self._folder):
-                os.chown(path, self._task_uid, self._task_uid)
-        except OSError as error:
-            raise SandboxUnavailable(
-                f"the worker runs as root but cannot give a folder to user {self._task_uid} ({error}), "
-                "and nothing is run as root: set another task_uid, or start the worker as an ordinary user"
-            ) from error
-
     async def _start_best_tier(self) -> None:
         """Start the first tier whose probe holds. Raises SandboxUnavailable with every reason."""
         reasons: list[str] = []
         default, *others = self._policy.zygotes
         for tier in candidate_tiers(self._policy):
             self.tier = tier
-            self._zygotes = Zygotes(self._policy, tier, self._folder, self._task_uid)
+            self._zygotes = Zygotes(self._policy, tier, self._path, self._task_uid)
             try:
                 zygote = await self._zygotes.get(default)
-                self.report = await probe(self._folder.parent, tier, zygote.facts, self.run)
+                self.report = await probe(self._path, tier, zygote.facts, self.run)
             except SandboxUnavailable as error:
                 reasons.append(f"{tier}: {error}")
                 await self._zygotes.stop()
@@ -111,6 +91,7 @@ class Sandbox:
         raise SandboxUnavailable("; ".join(reasons))
 
     async def _close(self) -> None:
+        self._is_closing = True
         for attempt in list(self._running):
             attempt.end(Verdict("crashed", "the sandbox was closed"))
         if self._zygotes is not None:
@@ -120,7 +101,14 @@ class Sandbox:
         self._watchdog.stop()
         while self._lanes:
             self._lanes.pop().close()
-        await asyncio.to_thread(remove_tree, self._folder)
+        if self._folder is not None:
+            await asyncio.to_thread(self._folder.remove)
+
+    @property
+    def _path(self) -> Path:
+        if self._folder is None:
+            raise SandboxUnavailable("the sandbox was not entered")
+        return self._folder.path
 
     @property
     def warm_zygotes(self) -> tuple[str, ...]:
@@ -151,12 +139,13 @@ class Sandbox:
     def _take_lane(self) -> Lane:
         if self._lanes:
             return self._lanes.pop()
-        folder = self._folder / str(next(self._lane_numbers))
+        folder = self._path / str(next(self._lane_numbers))
         return Lane(folder, self._task_uid, may_link=self.tier is not Tier.NONE)
 
     async def _give_back(self, lane: Lane) -> None:
         """Keep a clean lane for the next attempt; undo any other."""
-        if self.tier is not Tier.NONE and len(self._lanes) < _IDLE_LANES and lane.reset():
+        may_keep = self.tier is not Tier.NONE and not self._is_closing and len(self._lanes) < _IDLE_LANES
+        if may_keep and lane.reset():
             self._lanes.append(lane)
             return
         lane.close()

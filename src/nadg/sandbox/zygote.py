@@ -21,9 +21,10 @@ from typing import TextIO, cast
 import msgspec
 
 from nadg.domain.errors import SandboxUnavailable
-from nadg.sandbox import child, contract, protocol, readable
+from nadg.sandbox import child, contract, linux, protocol, reach, readable
 from nadg.sandbox.fork_server import ForkServer
 from nadg.sandbox.job import Bounds, Job, Span, decode_job, encode_job, write_report
+from nadg.sandbox.layers import landlock, privileges, rlimits, seccomp
 from nadg.sandbox.layers.syscalls import this_machine
 from nadg.sandbox.memory import map_shared
 
@@ -40,6 +41,7 @@ def main(control_fd: int, order_text: str) -> None:
     server = ForkServer(control, zygote, child.STEPS[order.tier])
     gc.collect()
     gc.freeze()
+    gc.disable()  # until a child runs its code: a collection while it is set up would only copy pages
     control.send(protocol.READY + msgspec.msgpack.encode(facts))
     server.serve()
 
@@ -54,16 +56,12 @@ def prepare(order: protocol.ZygoteOrder) -> tuple[child.Zygote, protocol.ZygoteF
     if order.tier == "landlock":
         _prepare_layers(zygote)
     elif sys.platform == "linux":
-        from nadg.sandbox import linux
-
         linux.prctl(linux.PR_SET_CHILD_SUBREAPER, 1)
         zygote.adopts_orphans = True
     absent = _preload(order.modules)
     _line_buffer_streams()
     if order.tier == "landlock":
-        zygote.readable_fds = _open_paths((*paths.whole, order.settings_folder))
-        zygote.listable_fds = _open_paths(paths.listed)
-        zygote.device_fds = _open_paths(readable.DEVICES)
+        zygote.grants = _common_grants(paths, order.settings_folder)
     rehearse(zygote)
     zygote.mapped_bytes, resident_bytes = _memory_use()
     return zygote, protocol.ZygoteFacts(
@@ -97,27 +95,22 @@ def rehearse(zygote: child.Zygote) -> None:
     child.flush_open_files()
     write_report(memory, finished.report, finished.result)
     if zygote.machine is not None and zygote.filter is not None:
-        child.readable_ruleset(zygote).close()
+        child.common_ruleset(zygote).close()
         zygote.filter.program_for(0)
 
 
 def _become_task_user(order: protocol.ZygoteOrder, paths: readable.Readable) -> tuple[str, ...]:
     """From root to the tasks' own user, with everything they need within reach."""
-    from nadg.sandbox import linux, reach
-    from nadg.sandbox.layers import privileges
-
     if order.task_uid is None:
         raise ValueError("no user to become")
     mounts = reach.make_reachable(order.task_uid, (*paths.whole, *paths.listed), order.attempts_folder)
     privileges.become(order.task_uid)
-    linux.prctl(linux.PR_SET_DUMPABLE, 1)  # else /proc/self is root's and a child cannot set its oom score
+    linux.prctl(linux.PR_SET_DUMPABLE, 1)  # else /proc/self is root's and the oom score cannot be set
     return mounts
 
 
 def _prepare_layers(zygote: child.Zygote) -> None:
     """What every child needs of the kernel, checked and built once."""
-    from nadg.sandbox.layers import landlock, privileges, rlimits, seccomp
-
     if zygote.machine is None:
         raise SandboxUnavailable("the landlock tier knows x86-64 and AArch64 machines only; allow tier none")
     zygote.landlock_abi = landlock.abi_version(zygote.machine)
@@ -127,6 +120,7 @@ def _prepare_layers(zygote: child.Zygote) -> None:
             "use Linux 6.2 or newer with Landlock enabled"
         )
     zygote.filter = seccomp.build_filter(zygote.machine)
+    privileges.be_first_to_go()
     privileges.give_up_for_good()
     rlimits.limit_all_tasks()
 
@@ -161,8 +155,13 @@ def _line_buffer_streams() -> None:
         cast(TextIO, stream).reconfigure(line_buffering=True)  # type: ignore[attr-defined]
 
 
-def _open_paths(paths: tuple[str, ...]) -> tuple[int, ...]:
-    return tuple(os.open(path, os.O_PATH) for path in paths)
+def _common_grants(paths: readable.Readable, settings_folder: str) -> tuple[landlock.Grant, ...]:
+    """What every task may use, opened once."""
+    return (
+        *(landlock.reading(path) for path in (*paths.whole, settings_folder)),
+        *(landlock.listing(path) for path in paths.listed),
+        *(landlock.writing(path) for path in readable.DEVICES),
+    )
 
 
 def _memory_use() -> tuple[int, int]:

@@ -34,10 +34,14 @@ class Zygotes:
     def warm(self, name: str) -> None:
         """Start one ahead of need; a failure shows when it is needed."""
         if name not in self._starting:
-            self._starting[name] = asyncio.create_task(self._start(name), name=f"start zygote {name}")
+            starting = asyncio.create_task(self._start(name), name=f"start zygote {name}")
+            starting.add_done_callback(lambda task: task.cancelled() or task.exception())
+            self._starting[name] = starting
 
     async def get(self, name: str) -> ZygoteProcess:
         """A zygote that is ready for work. Raises SandboxUnavailable where it cannot be started."""
+        if len(self._all) > len(self._current):
+            self._sweep()
         zygote = self._current.get(name)
         if zygote is None or not zygote.is_alive:
             self.warm(name)

@@ -18,16 +18,13 @@ from nadg.domain.outcome import Outcome
 from nadg.domain.skill import SkillSpec
 from nadg.domain.worker import WorkerInfo
 from nadg.link.blobfolder import BlobFolder
-from nadg.link.frames import Drain, Finished, Output, Refused, Started
+from nadg.link.frames import Drain, Finished, Refused, Started
 from nadg.link.session import Session
 from nadg.worker.carrier import AttemptSandbox, Carrier
 from nadg.worker.slots import Slots
 from nadg.worker.tenant import Held, Tenant
 from nadg.worker.totals import Totals
 from nadg.worker.work import lack, result_blobs
-
-OUTPUT_PENDING_BYTES = 4 << 20
-"""While so much waits to be sent to a master, live output for it is dropped."""
 
 
 class NoSlot(NadgError):
@@ -89,8 +86,8 @@ class Runner:
                 self._report(held)
             elif held.state == "lacking" and held.task is None:
                 self._prepare(held)
-        if self.draining and tenant.session:
-            tenant.session.send(Drain(reason=self.draining))
+        if self.draining:
+            tenant.say(Drain(reason=self.draining))
 
     def detach(self, tenant: Tenant, session: Session) -> None:
         """A link ended; its attempts go on for the grace time."""
@@ -109,7 +106,7 @@ class Runner:
         cannot = lack(assignment, self.info, self._skills)
         if cannot or busy or self.draining:
             why: Literal["busy", "cannot"] = "cannot" if cannot else "busy"
-            self._say_refused(tenant, assignment.attempt_id, why, cannot or self.draining or busy)
+            tenant.say(Refused(attempt_id=assignment.attempt_id, why=why, reason=cannot or self.draining or busy))
             return
         held = Held(assignment=assignment, tenant=tenant, blobs=assignment.blobs())
         tenant.held[held.attempt_id] = held
@@ -160,8 +157,7 @@ class Runner:
         """Take nothing new, and give back what has not begun."""
         self.draining = reason
         for tenant in self._tenants.values():
-            if tenant.session is not None:
-                tenant.session.send(Drain(reason=reason))
+            tenant.say(Drain(reason=reason))
             for held in list(tenant.held.values()):
                 if held.state == "ready" or (held.state == "lacking" and held.task is None):
                     self._hand_back(held)
@@ -223,15 +219,14 @@ class Runner:
         """Let the master give it to another worker: it has not begun."""
         del held.tenant.held[held.attempt_id]
         self._blobs.unpin(held.blobs)
-        self._say_refused(held.tenant, held.attempt_id, "busy", self.draining)
+        held.tenant.say(Refused(attempt_id=held.attempt_id, why="busy", reason=self.draining))
         self._changed.set()
 
     def _start(self, held: Held) -> None:
         held.state = "running"
         self.slots.take()
-        if held.tenant.session is not None:
-            held.tenant.session.send(Started(attempt_id=held.attempt_id, at=self._clock.now()), soon=False)
-        task = self._tasks.create_task(self._carrier.carry(held.assignment, self._output_of(held)))
+        held.tenant.say(Started(attempt_id=held.attempt_id, at=self._clock.now()), soon=False)
+        task = self._tasks.create_task(self._carrier.carry(held.assignment, held.output))
         task.add_done_callback(lambda task: self._ended(held, task))
         held.task = task
 
@@ -243,15 +238,6 @@ class Runner:
         elif task.exception() is None:
             self._finish(held, task.result())
         self._free_slot()
-
-    def _output_of(self, held: Held) -> Callable[[str, str], None]:
-        def on_output(stream: str, text: str) -> None:
-            session = held.tenant.session
-            if session is not None and session.pending_bytes < OUTPUT_PENDING_BYTES:
-                name: Literal["stdout", "stderr"] = "stderr" if stream == "stderr" else "stdout"
-                session.send(Output(attempt_id=held.attempt_id, stream=name, text=text))
-
-        return on_output
 
     def _finish(self, held: Held, outcome: Outcome) -> None:
         """It has ended: keep the end and report it; nobody is left to hear of a dropped one."""
@@ -274,10 +260,6 @@ class Runner:
             reason = f"its outcome cannot be sent: {error}"
             short = Outcome(kind="failed", receipt=outcome.receipt, reason=reason)
             session.send(Finished(attempt_id=held.attempt_id, outcome=short))
-
-    def _say_refused(self, tenant: Tenant, attempt_id: str, why: Literal["busy", "cannot"], reason: str) -> None:
-        if tenant.session is not None:
-            tenant.session.send(Refused(attempt_id=attempt_id, why=why, reason=reason))
 
     def _free_slot(self) -> None:
         self.slots.free()

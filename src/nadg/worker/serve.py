@@ -55,7 +55,7 @@ async def _serve(settings: WorkerSettings, stop_on_eof: bool) -> None:
     token = _token(settings, root)
     blobs = BlobFolder(root / "blobs", settings.cache_bytes)
     registry = load_registry()
-    with listen(settings.host, settings.port) as listener:
+    with listen(settings.host, settings.port) as listener, _stop_request(stop_on_eof) as stop:
         async with Sandbox(settings.policy, root / "sandbox", blobs) as sandbox:
             runner = _create_runner(settings, sandbox, blobs, registry)
             links = LinkDoor(runner, blobs, secrets.token_hex(8), settings.ping_seconds)
@@ -68,17 +68,16 @@ async def _serve(settings: WorkerSettings, stop_on_eof: bool) -> None:
             )
             app = create_app(parts, links, token, loopback_only=is_loopback(settings.host))
             server = WorkerServer(uvicorn_config(app))
-            with _stop_request(stop_on_eof) as stop:
-                async with asyncio.TaskGroup() as tasks:
-                    house = tasks.create_task(runner.run())
-                    serving = tasks.create_task(server.serve(sockets=[listener]))
-                    await server.wait_started()
-                    _say_ready(settings, sandbox.tier, listener)
-                    await stop.wait()
-                    await _stop(runner, settings.drain_seconds)
-                    server.should_exit = True
-                    await serving
-                    house.cancel()
+            async with asyncio.TaskGroup() as tasks:
+                house = tasks.create_task(runner.run())
+                serving = tasks.create_task(server.serve(sockets=[listener]))
+                await server.wait_started()
+                _say_ready(settings, sandbox.tier, listener)
+                await stop.wait()
+                await _stop(runner, settings.drain_seconds)
+                server.should_exit = True
+                await serving
+                house.cancel()
 
 
 async def _stop(runner: Runner, drain_seconds: float) -> None:

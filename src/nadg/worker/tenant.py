@@ -10,8 +10,11 @@ import msgspec
 
 from nadg.domain.assignment import Assignment
 from nadg.domain.outcome import Outcome
+from nadg.link.frames import Frame, Output
 from nadg.link.session import Session
 
+OUTPUT_PENDING_BYTES = 4 << 20
+"""While so much waits to be sent to a master, live output for it is dropped."""
 HeldState = Literal["lacking", "ready", "running", "finished"]
 """`lacking`: blobs are still to come; `finished`: until the master acknowledges."""
 
@@ -33,6 +36,13 @@ class Held(msgspec.Struct, kw_only=True, eq=False):
     def attempt_id(self) -> str:
         return self.assignment.attempt_id
 
+    def output(self, stream: str, text: str) -> None:
+        """Pass live output on, unless the link is slower than the task talks."""
+        session = self.tenant.session
+        if session is not None and session.pending_bytes < OUTPUT_PENDING_BYTES:
+            name: Literal["stdout", "stderr"] = "stderr" if stream == "stderr" else "stdout"
+            session.send(Output(attempt_id=self.attempt_id, stream=name, text=text))
+
 
 class Tenant:
     """One master: its link, where there is one now, and its attempts."""
@@ -44,6 +54,11 @@ class Tenant:
         self.ready: deque[Held] = deque()
         self.gone_at: float | None = None
         """When its link went."""
+
+    def say(self, frame: Frame, soon: bool = True) -> None:
+        """Send a frame where there is a link."""
+        if self.session is not None:
+            self.session.send(frame, soon)
 
     @property
     def unfinished(self) -> int:

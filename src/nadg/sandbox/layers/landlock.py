@@ -7,8 +7,8 @@ import ctypes
 import os
 import stat
 import struct
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Iterable
+from typing import Final, NamedTuple
 
 from nadg.sandbox import linux
 from nadg.sandbox.layers.syscalls import Machine
@@ -35,8 +35,35 @@ def abi_version(machine: Machine) -> int:
     """The kernel's Landlock ABI; 0 where it has none or it is switched off."""
     with contextlib.suppress(OSError):
         number = machine.numbers["landlock_create_ruleset"]
-        return linux.syscall("landlock_create_ruleset", number, None, 0, _CREATE_RULESET_VERSION)
+        return linux.syscall("landlock_create_ruleset", number, 0, 0, _CREATE_RULESET_VERSION)
     return 0
+
+
+class Grant(NamedTuple):
+    """A right to everything under an O_PATH descriptor."""
+
+    fd: int
+    access: int
+
+
+def reading(path: str) -> Grant:
+    """A file, or a folder with all beneath it, may be read and listed."""
+    return _grant(path, _READ, _READ_FILE)
+
+
+def listing(path: str) -> Grant:
+    """Folders may be listed, their files not read."""
+    return _grant(path, _READ_DIR, 0)
+
+
+def writing(path: str) -> Grant:
+    """Files under a folder may be made, changed, moved and removed; or a device file be written."""
+    return _grant(path, _WRITE, _ON_FILES)
+
+
+def _grant(path: str, of_folder: int, of_file: int) -> Grant:
+    fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    return Grant(fd, of_folder if stat.S_ISDIR(os.fstat(fd).st_mode) else of_file)
 
 
 class Ruleset:
@@ -51,39 +78,25 @@ class Ruleset:
         scopes = _SCOPE_ABSTRACT_SOCKETS_AND_SIGNALS if abi >= 6 else 0
         size = 24 if abi >= 6 else 16 if abi >= 4 else 8
         attributes = struct.pack("=QQQ", handled_files, network, scopes)[:size]
+        given = ctypes.create_string_buffer(attributes, size)
         self._fd = linux.syscall(
             "landlock_create_ruleset",
             self._numbers["landlock_create_ruleset"],
-            ctypes.create_string_buffer(attributes, size),
+            ctypes.addressof(given),
             size,
-            0,
         )
+        self._rule = ctypes.create_string_buffer(12)
 
-    def allow_reading(self, fds: Sequence[int]) -> None:
-        """Let files and folders under these O_PATH descriptors be read and listed."""
-        for fd in fds:
-            is_folder = stat.S_ISDIR(os.fstat(fd).st_mode)
-            self._allow(fd, _READ if is_folder else _READ_FILE)
-
-    def allow_listing(self, fds: Sequence[int]) -> None:
-        """Let folders be listed, their files not read."""
-        for fd in fds:
-            self._allow(fd, _READ_DIR)
-
-    def allow_writing(self, fds: Sequence[int]) -> None:
-        """Let files under these folders be made, changed, moved and removed; or these device files be written."""
-        for fd in fds:
-            is_folder = stat.S_ISDIR(os.fstat(fd).st_mode)
-            self._allow(fd, _WRITE if is_folder else _ON_FILES)
-
-    def _allow(self, fd: int, access: int) -> None:
-        rule = ctypes.create_string_buffer(struct.pack("=Qi", access, fd), 12)
-        number = self._numbers["landlock_add_rule"]
-        linux.syscall("landlock_add_rule", number, self._fd, _RULE_PATH_BENEATH, rule, 0)
+    def allow(self, grants: Iterable[Grant]) -> None:
+        """Let what is under each descriptor be used so."""
+        number, rule = self._numbers["landlock_add_rule"], ctypes.addressof(self._rule)
+        for grant in grants:
+            struct.pack_into("=Qi", self._rule, 0, grant.access, grant.fd)
+            linux.syscall("landlock_add_rule", number, self._fd, _RULE_PATH_BENEATH, rule)
 
     def enter(self) -> None:
         """Restrict this process and all threads it will start; needs no_new_privs and a single thread."""
-        linux.syscall("landlock_restrict_self", self._numbers["landlock_restrict_self"], self._fd, 0)
+        linux.syscall("landlock_restrict_self", self._numbers["landlock_restrict_self"], self._fd)
         self.close()
 
     def close(self) -> None:

@@ -21,6 +21,12 @@ def give_up_for_good() -> None:
     linux.prctl(linux.PR_SET_NO_NEW_PRIVS, 1)
 
 
+def require_given_up() -> None:
+    """Raises PermissionError where this process, or a program it started, could gain rights."""
+    if linux.prctl(linux.PR_GET_NO_NEW_PRIVS) != 1 or os.geteuid() == 0:
+        raise PermissionError("privileges were not given up")
+
+
 def die_with(parent_pid: int) -> None:
     """Be killed when the parent ends; raises ChildProcessError where it already has."""
     linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -29,7 +35,7 @@ def die_with(parent_pid: int) -> None:
 
 
 def be_first_to_go() -> None:
-    """When the machine runs out of memory, let the kernel choose this process. Before `hide_from_tracers`."""
+    """When the machine runs out of memory, let the kernel choose this process or one forked from it."""
     fd = os.open("/proc/self/oom_score_adj", os.O_WRONLY)
     try:
         os.write(fd, b"1000")
