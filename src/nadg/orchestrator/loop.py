@@ -33,7 +33,7 @@ CANCEL_POLL_SECONDS = 1.0
 
 BUSY_IN_FLIGHT = 32
 """With so many attempts under way, events are let gather for a moment: fewer, larger transactions."""
-BUSY_GATHER_SECONDS = 0.005
+BUSY_GATHER_SECONDS = 0.02
 
 
 class RunStore(Protocol):

@@ -47,3 +47,6 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     """Attempts after which a warm process is replaced, since its children share its address layout."""
     start_seconds: float = 120
     """How long a warm process may take to load its modules."""
+    warm_idle_seconds: float = 2
+    """The warm processes beside the first are started when they are needed, or when the worker had nothing to
+    do after so long."""

@@ -56,6 +56,7 @@ class Sandbox:
         self._running: dict[RunningAttempt, Watched] = {}
         self._watchdog = Watchdog(lambda: self._running.values())
         self._limits: dict[Limits, Limits] = {}
+        self._warming: asyncio.TimerHandle | None = None
 
     async def __aenter__(self) -> Sandbox:
         self._folder = SandboxFolder(self._root, self._task_uid)
@@ -85,13 +86,27 @@ class Sandbox:
                 reasons.append(f"{tier}: {error}")
                 await self._zygotes.stop()
                 continue
-            for name in others:
-                self._zygotes.warm(name)
+            self._warm_later(others)
             return
         raise SandboxUnavailable("; ".join(reasons))
 
+    def _warm_later(self, names: list[str]) -> None:
+        """Start the heavier warm processes once nothing has to share the machine with that, or on first need."""
+        delay, loop = self._policy.warm_idle_seconds, asyncio.get_running_loop()
+        self._warming = loop.call_later(delay, self._warm_if_idle, names)
+
+    def _warm_if_idle(self, names: list[str]) -> None:
+        if self._running:
+            self._warm_later(names)
+        elif self._zygotes is not None:
+            for name in names:
+                if name not in self._zygotes.current:
+                    self._zygotes.warm(name)
+
     async def _close(self) -> None:
         self._is_closing = True
+        if self._warming is not None:
+            self._warming.cancel()
         for attempt in list(self._running):
             attempt.end(Verdict("crashed", "the sandbox was closed"))
         if self._zygotes is not None:
