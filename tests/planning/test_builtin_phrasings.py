@@ -106,6 +106,12 @@ UNDERSTOOD: list[tuple[str, str, str]] = [
     ("join the two tables, then average price per city", "orders customers", "table.join; table.group by=city values=price how=mean <join/joined.csv"),
     ("summarize article.txt in five sentences and extract keywords", "article", "text.summarize sentences=5; text.keywords"),
     ("Analyse the cars", "cars reviews", "table.describe"),
+    # texts, and nothing said of what to find in them
+    ("Analyze customer reviews", "reviews", "text.sentiment; text.topics; text.keywords"),
+    ("Analyze the reviews and write a report", "reviews", "text.sentiment; text.topics; text.keywords"),
+    ("Analyse reviews.csv", "cars reviews", "text.sentiment; text.topics; text.keywords"),
+    ("top 20 words", "reviews", "text.words count=20"),
+    ("what are the 30 most frequent words?", "reviews", "text.words count=30"),
 ]  # fmt: skip
 
 REFUSED: list[tuple[str, str, str]] = [
@@ -114,7 +120,6 @@ REFUSED: list[tuple[str, str, str]] = [
     ("?!", "cars", "the command is empty"),
     ("x" * 10_001, "cars", "the command has 10,001 characters"),
     ("please", "cars", '"please" names nothing that a skill does; installed are chart.bar'),
-    ("Analyze customer reviews", "reviews", '"Analyze customer reviews" names nothing that a skill does'),
     ("hello", "cars", 'no installed skill does "hello"'),
     ("Book a flight to Paris", "cars", 'no installed skill does "Book a flight to Paris"'),
     ("train a neural network", "cars", 'no installed skill does "train a neural network"'),
@@ -126,7 +131,8 @@ REFUSED: list[tuple[str, str, str]] = [
     ("delete all files", "cars", "no installed skill does"),
     ("rotate the images", "a", "no installed skill does"),
     ("Draw a pie chart of Origin", "cars", '"Draw a pie chart of Origin" (nearest: chart.overview'),
-    ("clean the data and buy milk", "cars", 'no installed skill does "buy milk"; a language model lifts this limit: set NADG_MODEL'),
+    ("clean the data and buy milk", "cars", 'no installed skill does "buy milk"; this version understands the words of its skills only'),
+    ("bake me a cake", "reviews", 'does "bake me a cake"; what can be asked for: chart.bar, '),
     ("sentiment; blargle the frobnicator; topics; fly to the moon", "reviews", 'does "blargle the frobnicator"; "fly to the moon"'),
     ("clean the data, then save it to the database", "cars", '"save it to the database"'),
     ("write a report", "cars", "asks for a report, but not of what"),

@@ -116,7 +116,7 @@ class ModelRun:
             self.give_back()
             self._finished_at = now
 
-    def record(self) -> RunRecord:
+    def record(self, now: datetime.datetime) -> RunRecord:
         return RunRecord(
             id=self.id,
             command=self._new.command,
@@ -130,6 +130,7 @@ class ModelRun:
             finished_at=self._finished_at,
             cancel_requested=False,
             subtasks=tuple(replace(one, shards=self._shards_of(one.id)) for one in self._subtasks.values()),
+            orphaned=self.free(now),
         )
 
     def _shards_of(self, subtask_id: str) -> tuple[ShardRecord, ...]:
@@ -376,7 +377,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @invariant()
     def the_store_says_what_the_model_says(self) -> None:
-        assert self.runner.run(self.store.runs.get("run")) == self.model.record()
+        assert self.runner.run(self.store.runs.get("run")) == self.model.record(self.clock.now())
         events = self.runner.run(self.store.runs.events_after("run", 0))
         assert events == self.model.events
         assert [event.seq for event in events] == list(range(1, len(events) + 1))

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
 import secrets
-import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
 from nadg.bootstrap.home import Home
+from nadg.bootstrap.orphans import create_owner, end_orphan
 from nadg.bootstrap.planning import PlannedRun, plan_run
 from nadg.bootstrap.workers import WorkerPool
 from nadg.domain.changes import Change
@@ -20,7 +19,7 @@ from nadg.domain.clock import Clock, SystemClock
 from nadg.domain.errors import UserError
 from nadg.domain.ids import create_run_id
 from nadg.domain.plan import Plan
-from nadg.domain.run import NewRun, RunOptions, RunRecord
+from nadg.domain.run import Lease, NewRun, RunOptions, RunRecord
 from nadg.domain.skill import SkillSpec
 from nadg.engines.grid import GridEngine, GridSettings, WorkerView
 from nadg.link.blobfolder import BlobFolder
@@ -64,7 +63,7 @@ class Grid:
     ) -> None:
         self._settings, self._store, self._blobs = settings, store, blobs
         self._engine, self._pool, self._skills, self._clock = engine, pool, skills, clock
-        self._owner = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+        self._owner = create_owner()
         self._loops: dict[str, RunLoop] = {}
 
     async def plan(self, command: str | None, plan_file: Path | None, inputs: Sequence[Path]) -> PlannedRun:
@@ -100,6 +99,9 @@ class Grid:
         watcher.run_created(new.id, new.plan)
         try:
             await loop.run()
+        except BaseException:
+            await self._end_abandoned(lease)
+            raise
         finally:
             del self._loops[new.id]
         return await self._store.runs.get(new.id)
@@ -124,6 +126,11 @@ class Grid:
     async def answer_text(self, record: RunRecord) -> str:
         """The answer as Markdown."""
         return await asyncio.to_thread(compose_answer, record, self._blobs)
+
+    async def _end_abandoned(self, lease: Lease) -> None:
+        """Nobody goes on with a run whose loop broke off: it shall not look as if it went on."""
+        await self._store.runs.release(lease)
+        await end_orphan(self._store.runs, lease.run_id, "its master stopped before the end", self._clock)
 
     def _create_run_id(self) -> str:
         milliseconds = int(self._clock.now().timestamp() * 1000)

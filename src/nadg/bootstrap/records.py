@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from nadg.bootstrap.home import Home
-from nadg.domain.clock import SystemClock
+from nadg.bootstrap.orphans import end_orphan
+from nadg.domain.clock import Clock, SystemClock
 from nadg.domain.run import RunRecord
 from nadg.link.blobfolder import BlobFolder
 from nadg.orchestrator.answer import compose_answer
@@ -21,10 +22,14 @@ from nadg.store.api import Runs, Store, Workers
 class StoreOnly:
     """The runs and workers of a store, and what their records say."""
 
-    def __init__(self, store: Store, blobs: BlobFolder) -> None:
+    def __init__(self, store: Store, blobs: BlobFolder, clock: Clock) -> None:
         self.runs: Runs = store.runs
         self.workers: Workers = store.workers
-        self._blobs = blobs
+        self._blobs, self._clock = blobs, clock
+
+    async def end_orphan(self, run_id: str, reason: str) -> bool:
+        """Cancel a run whose master is gone; False where one carries it out, or where it has ended."""
+        return await end_orphan(self.runs, run_id, reason, self._clock)
 
     def run_document(self, record: RunRecord) -> dict[str, Any]:
         """The content of `run.json`."""
@@ -38,6 +43,6 @@ class StoreOnly:
 @asynccontextmanager
 async def open_store_only(settings: Settings) -> AsyncIterator[StoreOnly]:
     """The store of the configured home, for the length of a `with`."""
-    home = Home(settings)
-    async with open_store(home.database, SystemClock()) as store:
-        yield StoreOnly(store, BlobFolder(home.blobs))
+    home, clock = Home(settings), SystemClock()
+    async with open_store(home.database, clock) as store:
+        yield StoreOnly(store, BlobFolder(home.blobs), clock)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
+from pathlib import Path
 from typing import Literal
 
 from nadg.bootstrap.home import Home
@@ -33,15 +35,29 @@ def serve_worker(
         tier=None if sandbox == "auto" else Tier(sandbox),
         allow_none=allow_unsafe_none or settings.allow_unsafe_none,
     )
-    serve(
-        WorkerSettings(
-            name=name or f"{socket.gethostname()}-{port or os.getpid()}",
-            root=str(home.workers / f"port-{port}"),
-            host=host,
-            port=port,
-            token=token,
-            slots=slots or os.cpu_count() or 1,
-            labels=labels,
-            policy=policy,
+    folder = own_folder(home.workers, host, port)
+    try:
+        serve(
+            WorkerSettings(
+                name=name or f"{socket.gethostname()}-{port or os.getpid()}",
+                root=str(folder),
+                host=host,
+                port=port,
+                token=token,
+                slots=slots or os.cpu_count() or 1,
+                labels=labels,
+                policy=policy,
+            )
         )
-    )
+    finally:
+        if port == 0:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def own_folder(workers: Path, host: str, port: int) -> Path:
+    """Where one worker keeps its things: the cache of a fixed address is found again, a free port's is not.
+
+    The latter begins with this process's id, so that it is known for a leftover if the process is killed.
+    """
+    address = "".join(mark if mark.isalnum() or mark in ".-" else "_" for mark in host)
+    return workers / (f"port-{port}-{address}" if port else f"{os.getpid()}-{address}")

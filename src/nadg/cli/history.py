@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 LOOK_SECONDS = 0.3
 """How often another process's run is looked at; the store is all that two processes share."""
+SILENT_LOOKS = 10
+"""After so many looks at which nothing was new it is asked whether the run's master is still there."""
 
 
 async def list_runs(limit: int, as_json: bool) -> None:
@@ -48,7 +50,7 @@ async def show_run(prefix: str, as_json: bool) -> None:
         record = await store.runs.get(await store.runs.find(prefix))
         document, answer = store.run_document(record), await store.answer_text(record)
     if as_json:
-        print(json.dumps(document, indent=2))
+        print(json.dumps(document | {"orphaned": record.orphaned}, indent=2))
         return
     console = create_console()
     console.print(plan_tree(record.plan, command=record.command, planner=record.planner))
@@ -61,13 +63,17 @@ async def show_run(prefix: str, as_json: bool) -> None:
 
 
 async def cancel_run(prefix: str) -> None:
-    """Leave the request in the store; the master that owns the run finds it there."""
+    """Leave the request in the store for the master that owns the run; where it is gone, end the run here."""
     from nadg.bootstrap.records import open_store_only
 
     async with open_store_only(read_settings()) as store:
         run_id = await store.runs.find(prefix)
         asked = await store.runs.request_cancel(run_id, "cancelled by the user")
-    print(f"Asked run {run_id} to end." if asked else f"Run {run_id} has already ended; nothing to cancel.")
+        ended = asked and await store.end_orphan(run_id, "cancelled by the user; its master was gone")
+    if ended:
+        print(f"Run {run_id} is cancelled; its master was gone, so it had come to a halt.")
+    else:
+        print(f"Asked run {run_id} to end." if asked else f"Run {run_id} has already ended; nothing to cancel.")
 
 
 async def attach_run(prefix: str) -> int:
@@ -88,12 +94,14 @@ async def attach_run(prefix: str) -> int:
             over.set()
         record = await store.runs.get(run_id)
     console.print(verdict(record), soft_wrap=True)
+    if record.orphaned:
+        console.print(f"Start it again, or end it: nadg runs cancel {run_id}", soft_wrap=True)
     return exit_code_of_run(record, interrupted=False)
 
 
 async def _replay(store: StoreOnly, run_id: str, watcher: ScreenWatcher) -> None:
-    """Every stored change of the run, and then each new one, until the run has ended."""
-    seen, never = 0, asyncio.Event()
+    """Every stored change of the run, and then each new one, until the run has ended or its master is gone."""
+    seen, silent_looks, never = 0, 0, asyncio.Event()
     while True:
         events = await store.runs.events_after(run_id, seen)
         for event in events:
@@ -101,6 +109,9 @@ async def _replay(store: StoreOnly, run_id: str, watcher: ScreenWatcher) -> None
             watcher.changed(run_id, event.change)
         if watcher.ended:
             return
+        silent_looks = 0 if events else silent_looks + 1
         if not events:
+            if silent_looks % SILENT_LOOKS == 1 and (await store.runs.get(run_id)).orphaned:
+                return
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(never.wait(), LOOK_SECONDS)

@@ -88,6 +88,8 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     created_at: datetime.datetime
     finished_at: datetime.datetime | None = None
+    orphaned: bool = False
+    """It has not ended, and no master renews its lease: nobody carries it out."""
     subtasks_done: int = 0
     subtasks_total: int = 0
 
@@ -107,3 +109,5 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     finished_at: datetime.datetime | None
     cancel_requested: bool
     subtasks: tuple[SubtaskRecord, ...]
+    orphaned: bool = False
+    """It has not ended, and no master renews its lease: nobody carries it out."""

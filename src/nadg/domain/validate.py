@@ -73,6 +73,7 @@ def _further_problems(
         inputs={one.name: one for one in inputs},
         drafts={draft.id: draft for draft in reversed(drafts) if draft.id is not None},
         suggest=suggest,
+        skills=skills,
     )
     yield from _crossing_problems(document, drafts, skills, around, models)
 
@@ -125,7 +126,9 @@ def _crossing_problems(
         yield from binding_problems(draft, around)
         yield from skill_problems(draft, skills, around)
         if isinstance(draft.work, PromptWork) and not models:
-            message = "prompt work needs a language model and none is configured; set NADG_MODEL and its key"
+            message = (
+                "prompt work needs a language model, which this version cannot use yet; use a skill or python"
+            )
             yield draft.problem(("work", "kind"), message)
     yield from code_problems(drafts)
     answer = document.get("answer")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterable
 
 from sqlalchemy import ColumnElement, Connection, Row, ScalarSelect, bindparam, func, select
@@ -41,6 +42,7 @@ _SUMMARIES = (
         runs.c.reason,
         runs.c.created_at,
         runs.c.finished_at,
+        runs.c.lease_expires_at,
         _count_of_subtasks(subtasks.c.state.in_(_FINAL_SUBTASKS)).label("subtasks_done"),
         _count_of_subtasks().label("subtasks_total"),
     )
@@ -66,7 +68,7 @@ def no_run(run_id: str) -> NotFound:
     return NotFound(f"no run {run_id}; see `nadg runs list`")
 
 
-def read_run(connection: Connection, run_id: str) -> RunRecord:
+def read_run(connection: Connection, run_id: str, now: datetime.datetime) -> RunRecord:
     """A whole run: four queries, whatever its size."""
     key = {"b_run": run_id}
     row = connection.execute(_RUN, key).one_or_none()
@@ -80,16 +82,17 @@ def read_run(connection: Connection, run_id: str) -> RunRecord:
         of_shard = tries.get((shard.subtask_id, shard.shard_index), [])
         pieces.setdefault(shard.subtask_id, []).append(_shard(shard, of_shard))
     parts = [_subtask(one, pieces.get(one.id, [])) for one in connection.execute(_SUBTASKS, key)]
-    return _run(row, parts)
+    return _run(row, parts, now)
 
 
-def read_summaries(connection: Connection, limit: int, states: Iterable[RunState] | None) -> list[RunSummary]:
+def read_summaries(
+    connection: Connection, limit: int, states: Iterable[RunState] | None, now: datetime.datetime
+) -> list[RunSummary]:
     """The newest runs, with how many of their subtasks are over."""
     query = _SUMMARIES
     if states is not None:
         query = query.where(runs.c.state.in_([str(state) for state in states]))
-    rows = connection.execute(query, {"b_limit": limit}).mappings()
-    return [RunSummary(**{**row, "state": RunState(row["state"])}) for row in rows]
+    return [_summary(row, now) for row in connection.execute(query, {"b_limit": limit})]
 
 
 def find_run(connection: Connection, prefix: str) -> str:
@@ -118,6 +121,26 @@ def read_events(connection: Connection, run_id: str, seq: int, limit: int) -> li
     """What happened after event `seq`."""
     rows = connection.execute(_EVENTS, {"b_run": run_id, "b_seq": seq, "b_limit": limit})
     return [StoredEvent(seq=row.seq, at=row.at, change=codec.decode_change(row.payload)) for row in rows]
+
+
+def _is_orphaned(row: Row[tuple[object, ...]], now: datetime.datetime) -> bool:
+    """Whether a run goes on in the books only; the same test as for claiming it."""
+    return not is_final(RunState(row.state)) and (row.lease_expires_at is None or row.lease_expires_at <= now)
+
+
+def _summary(row: Row[tuple[object, ...]], now: datetime.datetime) -> RunSummary:
+    return RunSummary(
+        id=row.id,
+        command=row.command,
+        planner=row.planner,
+        state=RunState(row.state),
+        reason=row.reason,
+        created_at=row.created_at,
+        finished_at=row.finished_at,
+        orphaned=_is_orphaned(row, now),
+        subtasks_done=row.subtasks_done,
+        subtasks_total=row.subtasks_total,
+    )
 
 
 def _attempt(row: Row[tuple[object, ...]]) -> AttemptRecord:
@@ -154,7 +177,7 @@ def _subtask(row: Row[tuple[object, ...]], pieces: list[ShardRecord]) -> Subtask
     )
 
 
-def _run(row: Row[tuple[object, ...]], parts: list[SubtaskRecord]) -> RunRecord:
+def _run(row: Row[tuple[object, ...]], parts: list[SubtaskRecord], now: datetime.datetime) -> RunRecord:
     return RunRecord(
         id=row.id,
         command=row.command,
@@ -168,4 +191,5 @@ def _run(row: Row[tuple[object, ...]], parts: list[SubtaskRecord]) -> RunRecord:
         finished_at=row.finished_at,
         cancel_requested=row.cancel_reason is not None,
         subtasks=tuple(parts),
+        orphaned=_is_orphaned(row, now),
     )

@@ -54,10 +54,12 @@ class SqlRuns:
         return lease
 
     async def get(self, run_id: str) -> RunRecord:
-        return await self._database.read(lambda connection: read_run(connection, run_id))
+        now = self._clock.now()
+        return await self._database.read(lambda connection: read_run(connection, run_id, now))
 
     async def list(self, limit: int = 50, states: Iterable[RunState] | None = None) -> builtins.list[RunSummary]:
-        return await self._database.read(lambda connection: read_summaries(connection, limit, states))
+        now = self._clock.now()
+        return await self._database.read(lambda connection: read_summaries(connection, limit, states, now))
 
     async def find(self, prefix: str) -> str:
         return await self._database.read(lambda connection: find_run(connection, prefix))

@@ -121,7 +121,8 @@ def _token(settings: WorkerSettings, root: Path) -> str:
         return settings.token
     if not is_loopback(settings.host):
         raise UserError(
-            f"host {settings.host!r} can be reached from elsewhere; give a token, or listen on 127.0.0.1"
+            f"host {settings.host!r} can be reached from elsewhere, so callers need a secret; "
+            "set NADG_WORKER_TOKEN here and on the master, or listen on this machine alone (--host 127.0.0.1)"
         )
     path = root / "token"
     if not path.exists():

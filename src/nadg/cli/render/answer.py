@@ -39,7 +39,8 @@ def verdict(record: RunRecord) -> Text:
         facts.append(f"{counted(len(attempts), 'attempt')} on {counted(len(workers), 'worker')}")
     if seconds is not None:
         facts.append(duration(seconds))
-    reason = f" ({one_line(record.reason, 300)})" if record.reason else ""
+    told = "its master is gone and nobody carries it out" if record.orphaned else record.reason
+    reason = f" ({one_line(told, 300)})" if told else ""
     return Text(f"Run {record.id} {record.state}{reason}: {', '.join(facts)}", style=STYLES.get(record.state, ""))
 
 

@@ -39,7 +39,7 @@ def runs_table(runs: Iterable[RunSummary]) -> Table:
     rows = [
         (
             one.id,
-            str(one.state),
+            f"{one.state} (master gone)" if one.orphaned else str(one.state),
             f"{one.subtasks_done}/{one.subtasks_total}",
             moment(one.created_at),
             one_line(one.command, 100),

@@ -11,7 +11,9 @@ from nadg.domain.checks.draft import Draft
 from nadg.domain.checks.places import Path, Suggestions, listed, shown
 from nadg.domain.inputs import InputFile
 from nadg.domain.problems import Problem
+from nadg.domain.plan import SkillWork
 from nadg.domain.rows import is_row_file
+from nadg.domain.skill import SkillSpec
 
 
 class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
@@ -20,6 +22,7 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     inputs: Mapping[str, InputFile]
     drafts: Mapping[str, Draft]
     suggest: Suggestions
+    skills: Mapping[str, SkillSpec] = msgspec.field(default_factory=dict)
 
 
 def matching_inputs(pattern: str, names: Iterable[str]) -> list[str]:
@@ -53,6 +56,20 @@ def _file_problems(draft: Draft, path: Path, name: str, around: Surroundings) ->
         yield draft.problem(path, f"{shown(name)} is made by {subtask_id}; add {subtask_id} to needs")
     elif any(part in ("", ".", "..") for part in artifact.split("/")):
         yield draft.problem(path, f"{shown(name)} is no artifact's name; write SUBTASK/NAME")
+    else:
+        made = _artifacts_of(around.drafts[subtask_id], around.skills)
+        near = around.suggest.nearest(artifact, made, 1) if artifact not in made else []
+        if near:
+            right = shown(f"{subtask_id}/{near[0]}")
+            yield draft.problem(path, f"{subtask_id} makes no {shown(artifact)}; did you mean {right}?")
+
+
+def _artifacts_of(draft: Draft, skills: Mapping[str, SkillSpec]) -> tuple[str, ...]:
+    """What a subtask is known to write; there may be more, and of code of one's own nothing is known."""
+    spec = skills.get(draft.work.skill) if isinstance(draft.work, SkillWork) else None
+    if spec is None or (draft.foreach is not None and not spec.merges):
+        return ()
+    return spec.produces
 
 
 def _unknown_input(name: str, around: Surroundings) -> str:

@@ -26,7 +26,11 @@ _FILE_NAME = re.compile(
     r"|pdf|docx?|parquet))\b",
     re.I,
 )
-_MODEL_HINT = "a language model lifts this limit: set NADG_MODEL and its key, or write a plan file (--plan)"
+_SUGGESTED = 8
+_HINT = (
+    "this version understands the words of its skills only (a language model is to lift this limit in a later one): "
+    "see `nadg skills`, or write a plan file (--plan)"
+)
 
 
 class BuiltinPlanner:
@@ -43,7 +47,7 @@ def plan_command(command: str, inputs: Sequence[InputFile], skills: Mapping[str,
     reading = _read(command, inputs, skills)
     unanswered = [one for one in reading if isinstance(one, Unanswered)]
     if unanswered:
-        raise UserError(_unanswered_sentence(unanswered))
+        raise UserError(_unanswered_sentence(unanswered, _skills_at_hand(inputs, skills)))
     requests = [one for one in reading if isinstance(one, Request)]
     work = [one for one in requests if one.spec.takes != "needs"]
     reports = [one for one in requests if one.spec.takes == "needs"]
@@ -93,17 +97,43 @@ def _read(command: str, inputs: Sequence[InputFile], skills: Mapping[str, SkillS
     )
     kept = [*vocabulary.kept_texts(), *files, *(one.name for one in columns)]
     cut = statements(command, kept)
-    return [one for number, pieces in enumerate(cut) for one in reader.read(pieces, first=number == 0)]
+    reading = [one for number, pieces in enumerate(cut) for one in reader.read(pieces, first=number == 0)]
+    opening = cut[0][0] if cut else ""
+    if _is_only_analysis(opening, reading):
+        reports = [one for one in reading if isinstance(one, Request)]
+        return [*reader.text_analysis(opening), *reports] or reading
+    return reading
 
 
-def _unanswered_sentence(unanswered: Sequence[Unanswered]) -> str:
+def _is_only_analysis(opening: str, reading: Reading) -> bool:
+    """Whether nothing is asked for but the opening words, and a report of that."""
+    return not any(
+        one.spec.takes != "needs" if isinstance(one, Request) else one.text != opening for one in reading
+    )
+
+
+def _skills_at_hand(inputs: Sequence[InputFile], skills: Mapping[str, SkillSpec]) -> list[str]:
+    """The skills that the inputs suit; all of them where they suit none."""
+    sources, images = input_sources(inputs), [one.name for one in inputs if one.kind == "image"]
+    return sorted(
+        name for name, spec in skills.items() if spec.takes != "needs" and at_hand(spec, sources, images)
+    ) or sorted(skills)
+
+
+def _unanswered_sentence(unanswered: Sequence[Unanswered], suggested: Sequence[str]) -> str:
     parts = []
     for one in unanswered[:_MOST_UNANSWERED]:
         text = " ".join(one.text.split())
         near = f" (nearest: {', '.join(one.nearest)})" if one.nearest else ""
         parts.append(f'"{text[:100]}{"…" if len(text) > 100 else ""}"{near}')
     more = len(unanswered) - _MOST_UNANSWERED
-    return f"no installed skill does {'; '.join(parts)}{f' and {more} more' if more > 0 else ''}; {_MODEL_HINT}"
+    further = f" and {more} more" if more > 0 else ""
+    offer = (
+        ""
+        if any(one.nearest for one in unanswered)
+        else f"; what can be asked for: {listed(suggested, _SUGGESTED)}"
+    )
+    return f"no installed skill does {'; '.join(parts)}{further}{offer}; {_HINT}"
 
 
 def _nothing_asked(command: str, reports: Sequence[Request], skills: Mapping[str, SkillSpec]) -> str:
@@ -112,7 +142,7 @@ def _nothing_asked(command: str, reports: Sequence[Request], skills: Mapping[str
         return (
             f'"{text}" asks for a report, but not of what; say what to find out first, such as "describe the data"'
         )
-    return f'"{text}" names nothing that a skill does; installed are {listed(sorted(skills), 40)}; {_MODEL_HINT}'
+    return f'"{text}" names nothing that a skill does; installed are {listed(sorted(skills), 40)}; {_HINT}'
 
 
 def _add_reports(

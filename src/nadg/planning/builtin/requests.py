@@ -17,6 +17,8 @@ from nadg.planning.builtin.words import Token, stem, tokens
 
 _MOST_NEAREST = 3
 _ANALYSIS = stem("analysis")
+_ANALYSES_OF_TEXTS = ("find the sentiment", "find the topics", "extract the keywords")
+"""What is meant by `analyze the reviews`, where nothing tells what for."""
 _SECOND_SHARE = 0.5
 _USED_BONUS, _IDLE_SHARE, _IDLE_GROUPING_SHARE = 0.4, 0.8, 0.6
 
@@ -134,6 +136,20 @@ class Reader:
             return []
         general = self.clause("analyze the data")
         return [msgspec.structs.replace(one, clause=clause) for one in self._requests(general, ())]
+
+    def text_analysis(self, text: str) -> list[Request]:
+        """The usual analyses, where `analyze the reviews` is all that is said of texts; else none."""
+        clause = self.clause(text)
+        analyzes = any(token.stem == _ANALYSIS for token in clause.tokens) and self._is_filler(clause)
+        over_texts = bool(self._text_files.intersection(clause.files or self._text_files))
+        other_details = any(self._columns[one.column].kind != "text" for one in clause.mentions) or next(
+            numbers_in(clause.tokens, clause.taken), None
+        )
+        if not (analyzes and over_texts) or other_details:
+            return []
+        names = " and ".join([*(one.column for one in clause.mentions), *clause.files])
+        wanted = [self.clause(f"{one} of {names}" if names else one) for one in _ANALYSES_OF_TEXTS]
+        return [request for one in wanted for request in self.requests(one)]
 
     def _requests(self, clause: Clause, taken: Collection[int]) -> list[Request]:
         ranked = [one for one in self._ranked(clause, taken, ()) if one.accepted]

@@ -17,12 +17,13 @@ from nadg.skills.writing import write_csv
 FILE = "words.csv"
 PICTURE = "words.png"
 _COLUMNS = ("phrase", "words", "count")
-_SHOWN = 20
+_DRAWN = 30
+"""More bars are not read."""
 _SIZES = {1: "words", 2: "pairs of words", 3: "phrases of three words", 4: "phrases of four words"}
 
 
-def merge_words(parts: Sequence[Part]) -> Finding:
-    """The counts of all parts added up."""
+def merge_words(parts: Sequence[Part], count: int) -> Finding:
+    """The counts of all parts added up, and the first `count` of each length shown."""
     counts: Counter[str] = Counter()
     totals: Counter[str] = Counter()
     for part in parts:
@@ -35,16 +36,16 @@ def merge_words(parts: Sequence[Part]) -> Finding:
         )
     ranked = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
     write_csv(FILE, _COLUMNS, ([phrase, phrase.count(" ") + 1, count] for phrase, count in ranked))
-    by_size = {size: [pair for pair in ranked if pair[0].count(" ") + 1 == size][:_SHOWN] for size in _SIZES}
-    _draw({size: pairs[:15] for size, pairs in by_size.items() if pairs})
-    phrase, count = ranked[0]
+    by_size = {size: [pair for pair in ranked if pair[0].count(" ") + 1 == size][:count] for size in _SIZES}
+    _draw({size: pairs[:_DRAWN] for size, pairs in by_size.items() if pairs})
+    phrase, times = ranked[0]
     different = sum(" " not in one for one in counts)
     return Finding(
         title="Words",
         headline=f"{counted(totals['words'], 'word')} in {counted(totals['texts'], 'text')}, "
-        f"{different:,} different ones counted; the most frequent is “{phrase}” ({count:,} times).",
+        f"{different:,} different ones counted; the most frequent is “{phrase}” ({times:,} times).",
         tables=[
-            Shown(title=f"Most frequent {_SIZES[size]}", columns=["Phrase", "Count"], rows=pairs[:10])
+            Shown(title=f"Most frequent {_SIZES[size]}", columns=["Phrase", "Count"], rows=pairs)
             for size, pairs in by_size.items()
             if pairs
         ],
@@ -81,6 +82,7 @@ def merge_words(parts: Sequence[Part]) -> Finding:
         "count how often each word occurs",
         "what are the most common words",
         "list the top bigrams",
+        "top words",
         "word frequencies of the reviews",
     ),
     maps_over="rows",
@@ -91,6 +93,7 @@ def words(
     table: RawTable,
     column: Annotated[str, Column("text", pick=True), "The column that holds the text."] = "",
     longest: Annotated[int, Range(1, 4), "Words in the longest phrase that is counted."] = 2,
+    count: Annotated[int, Range(1, 1000), "How many of the most frequent ones to show."] = 15,
     stop_words: Annotated[bool, "Count words such as `the` and `of` as well."] = False,
 ) -> dict[str, object]:
     """Count words and phrases."""
