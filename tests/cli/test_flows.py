@@ -220,6 +220,39 @@ def test_a_killed_run_leaves_no_process(tmp_path: Path) -> None:
     assert psutil.wait_procs(family, timeout=20)[1] == []
 
 
+def test_a_run_whose_master_was_killed_is_said_to_be_and_ended_by_whoever_wants(tmp_path: Path) -> None:
+    folder = Folder(tmp_path, tmp_path / "home")
+    folder.environment["NADG_LEASE_SECONDS"] = "1.1"
+    run = folder.start("run", "--plan", folder.plan(ENDLESS), "--follow", "endless", "--workers", "1")
+    read_until(run.stderr, "begun")
+    run.kill()
+    ended(run)
+    run_id = json.loads(folder.nadg("runs", "list", "--json").stdout)[0]["id"]
+    watched = folder.nadg("runs", "attach", run_id)
+    assert watched.returncode == 1
+    assert f"Run {run_id} running (its master is gone and nobody carries it out)" in watched.stderr
+    assert "running (master gone)" in folder.nadg("runs", "list").stdout
+    assert "its master is gone" in folder.nadg("runs", "show", run_id).stdout
+    assert "its master was gone" in folder.nadg("runs", "cancel", run_id).stdout
+    document = json.loads(folder.nadg("runs", "show", run_id, "--json").stdout)
+    assert (document["state"], document["orphaned"]) == ("cancelled", False)
+    assert [one["state"] for one in document["subtasks"]] == ["succeeded", "cancelled"]
+    assert [one["state"] for one in document["subtasks"][1]["shards"]] == ["cancelled"]
+    assert "nothing to cancel" in folder.nadg("runs", "cancel", run_id).stdout
+
+
+def test_a_second_ctrl_c_leaves_no_run_that_seems_to_go_on(folder: Folder) -> None:
+    run = folder.start("run", "--plan", folder.plan(ENDLESS), "--follow", "endless", "--workers", "1")
+    read_until(run.stderr, "begun")
+    run_id = next(
+        one["id"] for one in json.loads(folder.nadg("runs", "list", "--json").stdout) if one["state"] == "running"
+    )
+    run.send_signal(signal.SIGINT)
+    run.send_signal(signal.SIGINT)
+    assert ended(run)[0] == 130
+    assert json.loads(folder.nadg("runs", "show", run_id, "--json").stdout)["state"] == "cancelled"
+
+
 def test_a_run_is_listed_shown_watched_and_cancelled_from_elsewhere(folder: Folder) -> None:
     run = folder.start("run", "--plan", folder.plan(ENDLESS), "--follow", "endless")
     read_until(run.stderr, "begun")

@@ -70,6 +70,7 @@ SKILLS = {
             ),
         ),
         SkillSpec(name="table.join", summary="Join.", takes="tables"),
+        SkillSpec(name="table.tidy", summary="Tidy up.", produces=("tidied.csv",)),
         SkillSpec(name="table.halfway", summary="Map without merge.", maps_over="rows"),
         SkillSpec(
             name="image.turn",
@@ -295,6 +296,11 @@ def test_no_message_speaks_of_the_machinery() -> None:
 def test_artifacts_come_only_from_needs() -> None:
     other = python("b")
     assert "add b to needs" in problems({"subtasks": [python(inputs=["b/x.csv"]), other]})["subtasks[0].inputs[0]"]
+    clean = {"id": "c", "work": {"kind": "skill", "skill": "table.tidy"}, "inputs": ["numbers.csv"]}
+    found = problems({"subtasks": [python(inputs=["c/tidide.csv"], needs=["c"]), clean]})
+    assert found["subtasks[0].inputs[0]"] == 'c makes no "tidide.csv"; did you mean "c/tidied.csv"?'
+    for good in ("c/tidied.csv", "c/something_else.png"):
+        parse(python(inputs=[good], needs=["c"]), clean)
     for bad in ("b/", "b/../x", "b//x", "b/./x"):
         found = problems({"subtasks": [python(inputs=[bad], needs=["b"]), other]})
         assert "is no artifact's name" in found["subtasks[0].inputs[0]"]

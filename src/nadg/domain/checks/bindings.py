@@ -10,8 +10,8 @@ import msgspec
 from nadg.domain.checks.draft import Draft
 from nadg.domain.checks.places import Path, Suggestions, listed, shown
 from nadg.domain.inputs import InputFile
-from nadg.domain.problems import Problem
 from nadg.domain.plan import SkillWork
+from nadg.domain.problems import Problem
 from nadg.domain.rows import is_row_file
 from nadg.domain.skill import SkillSpec
 
