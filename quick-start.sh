@@ -43,7 +43,7 @@ install_into_venv() {
   local lock="requirements/$1.txt"
   if command -v uv >/dev/null 2>&1; then
     say "installing from $lock with uv"
-    uv pip install --quiet --python "$venv/bin/python" --require-hashes -r "$lock"
+    uv pip install --quiet --compile-bytecode --python "$venv/bin/python" --require-hashes -r "$lock"
     uv pip install --quiet --python "$venv/bin/python" --no-deps --no-build-isolation --editable .
   else
     say "installing from $lock with pip (a minute or two)"
