@@ -83,6 +83,14 @@ def test_a_plan_is_a_tree_with_every_subtask_once() -> None:
     assert lines[3].startswith("    ") or lines[2].startswith("│   "), "pi stands below a need"
 
 
+def test_a_long_chain_is_drawn_whole_and_within_the_terminal() -> None:
+    work = {"kind": "python", "code": "result = 1"}
+    chain = [{"id": f"s{n}", "work": work, "needs": [f"s{n - 1}"] if n else []} for n in range(200)]
+    lines = shown(plan_tree(Plan.model_validate({"subtasks": chain}), command="x", planner="")).splitlines()
+    assert len(lines) == 201
+    assert "s199  python, 1 line · needs s198 · the answer" in lines[-1]
+
+
 @given(st.integers(1, 40), st.randoms(use_true_random=False))
 def test_any_dag_is_drawn_whole(count: int, random: object) -> None:
     choose = random.sample  # type: ignore[attr-defined] # hypothesis gives a random.Random
@@ -194,6 +202,19 @@ def test_progress_follows_a_run() -> None:
     assert rendered.ended_line(one, 99.0) == expected
     progress.apply(RunChanged(state=RunState.FAILED, reason="because"), 32.0)
     assert (progress.state, progress.reason) == (RunState.FAILED, "because")
+
+
+def test_a_narrow_terminal_still_tells_which_subtask_it_is() -> None:
+    work = {"kind": "python", "code": "result = 1"}
+    parts = [{"id": f"part-number-{n}", "title": "A title of quite some length", "work": work} for n in (1, 2)]
+    progress = RunProgress("run", Plan.model_validate({"subtasks": parts}), 0.0)
+    apply_all(progress, ShardsAdded(subtask_id="part-number-1", first=0, pieces=(Whole(),) * 100))
+    where = Console(file=io.StringIO(), width=40)
+    where.print(rendered.progress_table(progress, 20.0, 2))
+    text = where.file.getvalue()  # type: ignore[attr-defined] # a StringIO
+    assert "· part-number-1" in text
+    assert "· part-number-2" in text
+    assert len(text.splitlines()) == 3
 
 
 def test_a_failed_subtask_says_why_on_one_line() -> None:

@@ -92,6 +92,25 @@ def test_plain_lines_tell_the_story() -> None:
     in_loop(told)
 
 
+def test_losses_do_not_flood_the_screen() -> None:
+    async def told() -> None:
+        where = console(terminal=False)
+        watcher = ScreenWatcher(LineScreen(where))
+        watcher.run_created("r", PLAN)
+        watcher.changed("r", SubtaskChanged(subtask_id="one", state=SubtaskState.RUNNING))
+        for number in range(50):
+            watcher.changed("r", AttemptChanged(attempt_id=f"r/one/{number}/1", state=AttemptState.LOST))
+        assert len(written(where).splitlines()) == 6
+        assert written(where).splitlines()[-1] == "! more attempts of one are lost; `nadg runs show` tells why"
+        watcher.run_created("r", PLAN)
+        watcher.changed("r", SubtaskChanged(subtask_id="one", state=SubtaskState.CANCELLED))
+        before = written(where)
+        watcher.changed("r", AttemptChanged(attempt_id="r/one/50/1", state=AttemptState.LOST))
+        assert written(where) == before, "what was called off is not lost"
+
+    in_loop(told)
+
+
 def test_a_live_table_ends_with_the_last_state() -> None:
     async def shown() -> None:
         where = console(terminal=True)

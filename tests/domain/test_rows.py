@@ -135,3 +135,14 @@ def test_blank_lines_before_the_header_are_no_header() -> None:
     (batch,) = shape.batches
     rows = read_rows("t.csv", content[: shape.header_stop], content[batch.start : batch.stop])
     assert rows == [{"a": "1", "b": "2"}, {"a": "3", "b": ""}]
+
+
+@pytest.mark.parametrize("body", ['1,"2\n3,4\n5,6\n', '1,2\n3,"', '1,2\n"3\n\n4,5'])
+def test_a_quote_that_is_never_closed_swallows_no_rows(body: str) -> None:
+    with pytest.raises(UserError, match=r"opened in the record of line [23] is never closed"):
+        table_shape("t.csv", lines_of(f"a,b\n{body}".encode()), 2)
+
+
+@pytest.mark.parametrize("body", ['1,5" pipe\n', '1,"5"" pipe"\n', '1,"2\n3"\n', '1,"a"b\n'])
+def test_other_quotes_are_left_alone(body: str) -> None:
+    assert table_shape("t.csv", lines_of(f"a,b\n{body}".encode()), 2).rows == 1

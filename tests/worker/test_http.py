@@ -97,6 +97,8 @@ def test_a_body_that_is_no_json_or_too_large_is_refused(shared_worker: Any) -> N
     assert httpx.post(url, content=b"{", headers=headers).status_code == 422
     assert httpx.post(url, content=b"[" * 100_000, headers=headers).status_code in (400, 422)
     assert httpx.post(url, content=bytes(MAX_BODY_BYTES + 1), headers=headers).status_code == 413
+    unannounced = httpx.post(url, content=iter([b"[" * (MAX_BODY_BYTES + 1)]), headers=headers)
+    assert (unannounced.status_code, "larger than" in unannounced.text) == (413, True)
     assert post(shared_worker, task={"skill": "text.sentiment"}).status_code == 422
 
 

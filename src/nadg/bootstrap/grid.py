@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -16,7 +17,7 @@ from nadg.bootstrap.planning import PlannedRun, plan_run
 from nadg.bootstrap.workers import WorkerPool
 from nadg.domain.changes import Change
 from nadg.domain.clock import Clock, SystemClock
-from nadg.domain.errors import UserError
+from nadg.domain.errors import NadgError, UserError
 from nadg.domain.ids import create_run_id
 from nadg.domain.plan import Plan
 from nadg.domain.run import Lease, NewRun, RunOptions, RunRecord
@@ -129,8 +130,9 @@ class Grid:
 
     async def _end_abandoned(self, lease: Lease) -> None:
         """Nobody goes on with a run whose loop broke off: it shall not look as if it went on."""
-        await self._store.runs.release(lease)
-        await end_orphan(self._store.runs, lease.run_id, "its master stopped before the end", self._clock)
+        with contextlib.suppress(NadgError):  # what broke the loop off is told, not what came of it
+            await self._store.runs.release(lease)
+            await end_orphan(self._store.runs, lease.run_id, "its master stopped before the end", self._clock)
 
     def _create_run_id(self) -> str:
         milliseconds = int(self._clock.now().timestamp() * 1000)

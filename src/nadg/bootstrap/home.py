@@ -33,7 +33,7 @@ class Home:
 
     @property
     def blobs(self) -> Path:
-        return self.folder / "blobs"
+        return self._made("blobs")
 
     @property
     def logs(self) -> Path:
@@ -44,22 +44,45 @@ class Home:
         """Below it, one folder per local worker."""
         return self._made("workers")
 
+    @property
+    def token_file(self) -> Path:
+        """Where the grid's secret is kept, unless it is configured."""
+        return self.folder / "worker.token"
+
     def worker_token(self) -> str:
         """The grid's secret: the configured one, or one made here once. Several processes may race for it."""
         if self._settings.worker_token is not None:
             return self._settings.worker_token.get_secret_value()
-        path = self.folder / "worker.token"
+        try:
+            if not self.token_file.exists():
+                self._create_token()
+            token = self.token_file.read_text().strip()
+        except OSError as error:
+            raise self._unusable(self.token_file, error) from error
+        if not token:
+            raise UserError(f"{self.token_file} is empty; delete it, and a new token is made")
+        return token
+
+    def _create_token(self) -> None:
         fresh = self.folder / f"worker.token.{secrets.token_hex(4)}"
-        if not path.exists():
-            descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
             with os.fdopen(descriptor, "w") as file:
                 file.write(secrets.token_urlsafe(32))
             with contextlib.suppress(FileExistsError):
-                os.link(fresh, path)
+                os.link(fresh, self.token_file)
+        finally:
             fresh.unlink()
-        return path.read_text().strip()
 
     def _made(self, name: str) -> Path:
         path = self.folder / name
-        path.mkdir(exist_ok=True, mode=0o700)
+        try:
+            path.mkdir(exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise self._unusable(path, error) from error
         return path
+
+    def _unusable(self, path: Path, error: OSError) -> UserError:
+        return UserError(
+            f"NADG_HOME={self.folder}: {path.name} cannot be used ({error.strerror}); mend or move it"
+        )

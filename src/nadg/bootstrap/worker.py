@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import sys
 from pathlib import Path
 from typing import Literal
 
 from nadg.bootstrap.home import Home
+from nadg.domain.errors import UserError
 from nadg.domain.tier import Tier
 from nadg.link.dial import is_loopback
 from nadg.sandbox import Policy
@@ -29,8 +31,12 @@ def serve_worker(
     allow_unsafe_none: bool,
 ) -> None:
     """Serve until a signal. Raises UserError where these settings cannot be served safely."""
+    if sandbox == "none" and not (allow_unsafe_none or settings.allow_unsafe_none):
+        raise UserError("--sandbox none isolates nothing; add --allow-unsafe-none to run code of your own so")
     home = Home(settings)
     token = home.worker_token() if settings.worker_token is not None or is_loopback(host) else ""
+    if token and settings.worker_token is None:
+        print(f"callers need the token that stands in {home.token_file}", file=sys.stderr, flush=True)
     policy = Policy(
         tier=None if sandbox == "auto" else Tier(sandbox),
         allow_none=allow_unsafe_none or settings.allow_unsafe_none,

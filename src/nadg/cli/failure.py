@@ -35,6 +35,9 @@ def sentence_of(error: BaseException) -> str:
         return printable(str(error), keep_lines=False)
     if _is_usage_error(error):
         return printable(_usage_sentence(error), keep_lines=False)
+    if isinstance(error, OSError) and error.strerror:
+        where = f" ({error.filename})" if error.filename else ""
+        return printable(f"the system refused: {error.strerror}{where}", keep_lines=False)
     what = printable(f"{type(error).__name__}: {error}".rstrip(": "), keep_lines=False)
     return f"something went wrong inside NADG ({what}); run the command again with --debug to see where"
 

@@ -110,7 +110,18 @@ async def _cancel_when_asked(grid: Grid, watcher: ScreenWatcher, interruption: I
 
 
 async def _show_result(grid: Grid, record: RunRecord, request: RunRequest, out_folder: Path) -> None:
-    folder = await grid.export(record.id, out_folder)
+    """The answer, whatever becomes of the files: a full disk shall not take it away. Raises UserError."""
+    try:
+        folder = await grid.export(record.id, out_folder)
+    except UserError:
+        await _show_answer(grid, record, request)
+        raise
+    await _show_answer(grid, record, request)
+    if not request.as_json:
+        create_console().print(folder_line(folder), soft_wrap=True)
+
+
+async def _show_answer(grid: Grid, record: RunRecord, request: RunRequest) -> None:
     if request.as_json:
         print(json.dumps(grid.run_document(record), indent=2))
         return
@@ -120,7 +131,6 @@ async def _show_result(grid: Grid, record: RunRecord, request: RunRequest, out_f
     )
     if not request.quiet:
         create_console(stderr=True).print(verdict(record), soft_wrap=True)
-    out.print(folder_line(folder), soft_wrap=True)
 
 
 def exit_code_of_run(record: RunRecord, *, interrupted: bool) -> int:

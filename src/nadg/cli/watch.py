@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections import Counter
 from collections.abc import Collection, Sequence
 from typing import Protocol
 
@@ -19,6 +20,8 @@ from nadg.domain.states import AttemptState, is_final
 from nadg.domain.worker import WorkerInfo
 
 TICK_SECONDS = 0.2
+SHOWN_LOSSES = 5
+"""So many lost attempts of a subtask are told one by one; the rest stand in its last line and in the record."""
 
 
 class SeenWorker(Protocol):
@@ -36,6 +39,7 @@ class ScreenWatcher:
         self._follow = frozenset(follow)
         self._progress: RunProgress | None = None
         self._workers_total = 0
+        self._losses: Counter[str] = Counter()
         self.created = asyncio.Event()
         """Set when the run has an id."""
         self.run_id = ""
@@ -58,9 +62,18 @@ class ScreenWatcher:
             self._screen.begun(subtask)
         elif subtask is not None and isinstance(change, SubtaskChanged) and is_final(change.state):
             self._screen.ended(subtask)
-        if isinstance(change, AttemptChanged) and change.state is AttemptState.LOST:
+        called_off = subtask is not None and is_final(subtask.state)
+        if isinstance(change, AttemptChanged) and change.state is AttemptState.LOST and not called_off:
+            self._lost(change)
+
+    def _lost(self, change: AttemptChanged) -> None:
+        subtask_id = parse_attempt_id(change.attempt_id).subtask_id
+        self._losses[subtask_id] += 1
+        if self._losses[subtask_id] <= SHOWN_LOSSES:
             where = f" on {change.worker}" if change.worker else ""
             self._screen.say(printable(f"! {change.attempt_id} lost{where}: {change.reason}", keep_lines=False))
+        elif self._losses[subtask_id] == SHOWN_LOSSES + 1:
+            self._screen.say(f"! more attempts of {subtask_id} are lost; `nadg runs show` tells why")
 
     def output(self, run_id: str, attempt_id: str, stream: str, text: str) -> None:
         key = parse_attempt_id(attempt_id)

@@ -68,6 +68,8 @@ def table_shape(name: str, lines: Iterable[bytes], shard_rows: int) -> TableShap
 def _record_ends(name: str, lines: Iterable[bytes]) -> Iterator[int]:
     """The offset just after each record that is not blank."""
     position = 0
+    pending: list[str] = []
+    last: list[str] = []
 
     def decoded() -> Iterator[str]:
         nonlocal position
@@ -82,6 +84,7 @@ def _record_ends(name: str, lines: Iterable[bytes]) -> Iterator[int]:
                     "save the file as UTF-8"
                 ) from error
             position += len(line)
+            pending.append(text)
             yield text
 
     try:
@@ -90,11 +93,26 @@ def _record_ends(name: str, lines: Iterable[bytes]) -> Iterator[int]:
                 if text.strip():
                     yield position
         else:
-            for record in csv.reader(decoded(), delimiter=delimiter_of(name)):
+            reader = csv.reader(decoded(), delimiter=delimiter_of(name))
+            for record in reader:
+                last, pending = pending, []
                 if record:
                     yield position
+            _require_closed_quotes(name, last, reader.line_num)
     except csv.Error as error:
         raise UserError(f"{name}: not a readable table ({error}); give a CSV file with a header") from error
+
+
+def _require_closed_quotes(name: str, last: list[str], line_number: int) -> None:
+    """Raise UserError where the last record ends within quotes: it may have swallowed the rows after it."""
+    try:
+        list(csv.reader(last, delimiter=delimiter_of(name), strict=True))
+    except csv.Error as error:
+        if "unexpected end of data" in str(error):
+            began = line_number - len(last) + 1
+            raise UserError(
+                f"{name}: a quote that is opened in the record of line {began} is never closed; close it"
+            ) from error
 
 
 def read_rows(name: str, header: bytes, body: bytes) -> list[dict[str, str]]:

@@ -31,7 +31,8 @@ def compose_answer(run: RunRecord, blobs: Blobs) -> str:
 
 def _state_line(run: RunRecord) -> str:
     reason = f": {run.reason}" if run.reason else ""
-    return f"**This run {run.state}**{reason}."
+    verb = "was " if run.state is RunState.CANCELLED else ""
+    return f"**This run {verb}{run.state}**{reason}."
 
 
 def _result_text(run: RunRecord, answer: SubtaskRecord, blobs: Blobs) -> str:

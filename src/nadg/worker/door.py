@@ -19,6 +19,7 @@ from nadg.link.dial import TOKEN_HEADER, is_loopback
 
 MAX_BODY_BYTES = 4 << 20
 _TOKEN = TOKEN_HEADER.lower().encode()
+_TOO_LARGE = (413, f"the body is larger than {MAX_BODY_BYTES} bytes")
 _READING = ("GET", "HEAD", "OPTIONS")
 
 
@@ -38,7 +39,10 @@ class Door:
         if refusal is not None:
             await _refuse(scope, receive, send, *refusal)
         elif scope["type"] == "http" and scope["method"] not in _READING:
-            await self._app(scope, _Bounded(receive, send).receive, send)
+            bounded = _Bounded(receive, send)
+            await self._app(scope, bounded.receive, bounded.send)
+            if bounded.is_exceeded:
+                await _refuse(scope, receive, send, *_TOO_LARGE)
         else:
             await self._app(scope, receive, send)
 
@@ -52,21 +56,30 @@ class Door:
         if wants_token and not hmac.compare_digest(headers.get(_TOKEN, b""), self._token):
             return 401, f"the header {TOKEN_HEADER} is missing or wrong"
         if _content_length(headers) > MAX_BODY_BYTES:
-            return 413, f"the body is larger than {MAX_BODY_BYTES} bytes"
+            return _TOO_LARGE
         return None
 
 
 class _Bounded:
-    """Counts a body that does not say its length; past the bound the client counts as gone."""
+    """Counts a body that does not say its length; past the bound the app is told that the client is gone,
+    and what it answers is dropped."""
 
     def __init__(self, receive: Receive, send: Send) -> None:
-        self._receive = receive
+        self._receive, self._send = receive, send
         self._count = 0
+
+    @property
+    def is_exceeded(self) -> bool:
+        return self._count > MAX_BODY_BYTES
 
     async def receive(self) -> Message:
         message = await self._receive()
         self._count += len(message.get("body", b""))
-        return message if self._count <= MAX_BODY_BYTES else {"type": "http.disconnect"}
+        return {"type": "http.disconnect"} if self.is_exceeded else message
+
+    async def send(self, message: Message) -> None:
+        if not self.is_exceeded:
+            await self._send(message)
 
 
 async def _refuse(scope: Scope, receive: Receive, send: Send, status: int, reason: str) -> None:

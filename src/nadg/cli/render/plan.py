@@ -12,6 +12,8 @@ from nadg.cli.render.units import counted
 from nadg.domain.plan import Foreach, Plan, PromptWork, PythonWork, SkillWork, Subtask
 
 TITLE_WIDTH = 60
+DEEPEST = 6
+"""Levels that are indented; what is deeper stands below one another, for a terminal is only so wide."""
 
 
 def plan_tree(plan: Plan, *, command: str, planner: str) -> Tree:
@@ -19,9 +21,13 @@ def plan_tree(plan: Plan, *, command: str, planner: str) -> Tree:
     asked = one_line(command or plan.goal or "plan", 100)
     root = Tree(Text.assemble((asked, "bold"), (f"  {_made_by(plan, planner)}", "dim")), guide_style="dim")
     branches: dict[str, Tree] = {}
+    above: dict[str, str | None] = {}
+    levels: dict[str | None, int] = {None: 0}
     depth = depths(plan)
     for subtask in sorted(plan.subtasks, key=lambda one: depth[one.id]):
-        parent = parent_of(subtask, depth)
+        need = parent_of(subtask, depth)
+        parent = above[need] if need and levels[need] >= DEEPEST else need
+        above[subtask.id], levels[subtask.id] = parent, levels[parent] + 1
         branches[subtask.id] = (branches[parent] if parent else root).add(_label(plan, subtask, parent))
     return root
 
@@ -72,7 +78,8 @@ def _label(plan: Plan, subtask: Subtask, parent: str | None) -> Text:
         facts.append(foreach_words(subtask.foreach))
     others = [need for need in subtask.needs if need != parent]
     if others:
-        facts.append(f"also needs {', '.join(others)}")
+        also = "also " if parent in subtask.needs else ""
+        facts.append(f"{also}needs {', '.join(others)}")
     if subtask.on_failure == "continue":
         facts.append("may fail")
     if plan.answer_id == subtask.id:

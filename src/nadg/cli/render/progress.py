@@ -25,15 +25,20 @@ MARKS = {
     SubtaskState.CANCELLED: ("–", "yellow"),
 }
 MAX_ROWS = 20
+NAME_WIDTH = 20
+"""Columns that the ids of subtasks keep, however narrow the terminal is."""
 STARTING = Text("Getting workers ready …", style="dim")
 
 
 def progress_table(progress: RunProgress, now: float, workers_total: int = 0) -> Group:
     """The live table: a row for each subtask, the busiest first where there are too many."""
     table = Table.grid(padding=(0, 2))
-    for justify in ("left", "left", "left", "right", "left"):
-        table.add_column(justify=justify, no_wrap=True)
     shown = visible_subtasks(list(progress.subtasks.values()), MAX_ROWS)
+    longest = max((len(one.id) for one in shown), default=0)
+    table.add_column(no_wrap=True, min_width=min(longest, NAME_WIDTH) + 2)
+    table.add_column(overflow="ellipsis")  # the first to give way where there is little room
+    for justify in ("left", "right", "left"):
+        table.add_column(justify=justify, no_wrap=True)
     for one in shown:
         table.add_row(*_cells(one, now))
     hidden = len(progress.subtasks) - len(shown)
@@ -81,9 +86,10 @@ def output_lines(subtask_id: str, index: int, stream: str, text: str) -> Iterabl
 def _cells(one: SubtaskProgress, now: float) -> tuple[Text | ProgressBar, ...]:
     mark, style = MARKS[one.state]
     seconds = one.seconds(now)
+    title = "" if one.title == one.id else _title(one)
     return (
         Text(f"{mark} {one.id}", style=style),
-        Text(_title(one), style="dim" if one.state is SubtaskState.WAITING else ""),
+        Text(title, style="dim" if one.state is SubtaskState.WAITING else "", no_wrap=True, overflow="ellipsis"),
         ProgressBar(total=max(one.shards_total, 1), completed=_filled(one), width=16),
         Text(f"{one.shards_done}/{one.shards_total}" if one.shards_total else "", style="dim"),
         Text("  ".join([*_running_facts(one), *([duration(seconds)] if seconds is not None else [])])),

@@ -105,9 +105,7 @@ def _pair(table: Table) -> Picture | None:
     color = next((name for name in category_columns(table) if table[name].nunique() <= MOST_COLORS), None)
     correlation = write_scatter("scatter.png", table, x, y, color)
     stated = f" (r = {correlation:.2f})" if correlation is not None else ""
-    return Picture(
-        file="scatter.png", caption=f"A strongly related pair: {spaced(y)} against {spaced(x)}{stated}"
-    )
+    return Picture(file="scatter.png", caption=f"A strongly related pair: {spaced(y)} against {spaced(x)}{stated}")
 
 
 def _categories(table: Table) -> Picture | None:
