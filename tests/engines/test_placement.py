@@ -113,4 +113,4 @@ def test_the_sentence_names_what_each_lacks() -> None:
         "no connected worker qualifies: plain lacks the label gpu; "
         "open isolates with tier none, landlock is wanted"
     )
-    assert unmet_sentence([], Demand(kind="")) == "no worker is connected"
+    assert str(unmet_sentence([], Demand(kind=""))).startswith("no worker is connected; ")

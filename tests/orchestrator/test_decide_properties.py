@@ -18,7 +18,7 @@ from nadg.domain.blob import Value
 from nadg.domain.outcome import Outcome, OutcomeKind, Receipt
 from nadg.domain.plan import Foreach, Plan, PythonWork, Subtask
 from nadg.domain.run import RunOptions
-from nadg.domain.states import RunState, ShardState, SubtaskState, is_final
+from nadg.domain.states import AttemptState, RunState, ShardState, SubtaskState, is_final
 from nadg.domain.tier import Tier
 from nadg.orchestrator.decide import decide
 from nadg.orchestrator.moves import Decision
@@ -249,3 +249,25 @@ def test_a_lost_attempt_is_tried_elsewhere_and_then_given_up() -> None:
     decide(run, ev.AttemptLost(attempt_id="r/a/0/2", worker="w2", reason="killed", at=NOW))
     assert run.state is RunState.FAILED
     assert "lost 2 times" in run.stop_reason
+
+
+def test_what_no_worker_could_take_fails_at_once() -> None:
+    plan = Plan(subtasks=(Subtask(id="a", work=PythonWork(kind="python", code="1")),))
+    run = create_progress("r", plan, RunOptions(), {})
+    decide(run, ev.RunStarted())
+    decide(run, ev.ShardsPrepared(subtask_id="a", pieces=(Whole(),)))
+    decide(run, ev.AttemptLost(attempt_id="r/a/0/1", worker="", reason="no worker is connected", at=NOW))
+    assert run.state is RunState.FAILED
+    assert run.stop_reason == "a failed: no worker is connected"
+
+
+def test_an_attempt_that_was_called_off_is_cancelled_not_lost() -> None:
+    plan = Plan(subtasks=(Subtask(id="a", work=PythonWork(kind="python", code="1")),))
+    run = create_progress("r", plan, RunOptions(), {})
+    decide(run, ev.RunStarted())
+    decide(run, ev.ShardsPrepared(subtask_id="a", pieces=(Whole(),)))
+    decide(run, ev.CancelRequested(reason="enough"))
+    made = decide(run, ev.AttemptLost(attempt_id="r/a/0/1", worker="", reason="cancelled", at=NOW))
+    (ended, *_) = [change for change in made.changes if isinstance(change, ch.AttemptChanged)]
+    assert ended.state is AttemptState.CANCELLED
+    assert run.state is RunState.CANCELLED

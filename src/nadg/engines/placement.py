@@ -82,7 +82,7 @@ def qualified(places: Iterable[Place], demand: Demand) -> list[Place]:
 def unmet_sentence(infos: Sequence[WorkerInfo], demand: Demand) -> str | None:
     """One sentence on why none of these qualifies; None where one does."""
     if not infos:
-        return "no worker is connected"
+        return "no worker is connected; see `nadg workers list`, or start some with `nadg up`"
     lacks = [lack(info, demand) for info in infos]
     if not all(lacks):
         return None

@@ -111,16 +111,20 @@ def _attempt_lost(run: RunProgress, event: ev.AttemptLost, made: Decision) -> No
         return
     run.started.discard(event.attempt_id)
     subtask, index = run.subtasks[place[0]], place[1]
+    called_off = is_final(subtask.state)
     made.changes.append(
         ch.AttemptChanged(
             attempt_id=event.attempt_id,
-            state=AttemptState.LOST,
+            state=AttemptState.CANCELLED if called_off else AttemptState.LOST,
             worker=event.worker,
             at=event.at,
             reason=event.reason,
         )
     )
-    try_again(run, subtask, index, event.worker, event.reason, made)
+    if event.worker or called_off:
+        try_again(run, subtask, index, event.worker, event.reason, made)
+    else:  # the engine has waited long enough for a worker that could take it
+        fail_shard(run, subtask, index, event.reason, made)
 
 
 def _result_gathered(run: RunProgress, event: ev.ResultGathered, made: Decision) -> None:
