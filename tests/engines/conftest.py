@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.worker_process import create_settings, shared_worker, start_worker
 
 from nadg.engines.local import Launch
+from tests.support.worker_process import create_settings, shared_worker, start_worker
 
 __all__ = ["shared_worker", "start_worker"]
 
