@@ -6,6 +6,10 @@ import os
 from collections.abc import Generator
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("steady", derandomize=True, deadline=None)
+settings.load_profile("steady")  # the same examples each time; `--hypothesis-profile=default` explores further
 
 NEEDS = "needs "
 """A skip whose reason begins so says that a part of the machine is missing, such as `needs Landlock: …`."""

@@ -24,6 +24,7 @@ from nadg.domain.errors import IllegalTransition, LeaseLost
 from nadg.domain.run import Lease, NewRun
 from nadg.domain.states import AttemptState, RunState, ShardState, SubtaskState
 from nadg.store import SqlStore
+from nadg.store.rows import writes_of
 
 Opened = Callable[[], AbstractAsyncContextManager[SqlStore]]
 NewRuns = Callable[..., NewRun]
@@ -270,3 +271,26 @@ def test_ten_thousand_shards_in_one_change(opened: Opened, new_run: NewRuns) -> 
             assert event.change == ShardsAdded(subtask_id="a", first=0, pieces=pieces)
 
     asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        [
+            ShardChanged(subtask_id="b", index=0, state=ShardState.RUNNING),
+            ShardsAdded(subtask_id="b", first=0, pieces=(Whole(),)),
+        ],
+        [
+            AttemptAdded(attempt_id="r/b/0/1", subtask_id="b", index=0, number=1),
+            ShardsAdded(subtask_id="b", first=0, pieces=(Whole(),)),
+        ],
+        [
+            AttemptChanged(attempt_id="r/a/0/1", state=AttemptState.RUNNING, worker="w"),
+            AttemptAdded(attempt_id="r/a/0/1", subtask_id="a", index=0, number=1),
+        ],
+    ],
+)
+def test_what_is_changed_before_it_is_added_is_refused(changes: list[Change]) -> None:
+    lease = Lease(run_id="r", owner="me", term=1)
+    with pytest.raises(IllegalTransition, match="before it is added"):
+        writes_of(lease, changes, datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC))

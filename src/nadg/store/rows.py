@@ -15,6 +15,7 @@ from nadg.domain.changes import (
     ShardsAdded,
     SubtaskChanged,
 )
+from nadg.domain.errors import IllegalTransition
 from nadg.domain.run import Lease
 from nadg.domain.states import AttemptState, ShardState, is_final
 from nadg.store.codec import encode
@@ -49,10 +50,36 @@ class Writes:
         self.ended_on += other.ended_on
 
 
+class _Named:
+    """What the changes so far speak of. The rows are written kind by kind, so what is added after something
+    that speaks of it would be taken for something added before."""
+
+    def __init__(self) -> None:
+        self._shards: set[tuple[str, int]] = set()
+        self._attempts: set[str] = set()
+
+    def note(self, change: Change) -> None:
+        """Raises IllegalTransition where the change adds what an earlier one spoke of."""
+        match change:
+            case ShardChanged() | AttemptAdded():
+                if isinstance(change, AttemptAdded) and change.attempt_id in self._attempts:
+                    raise IllegalTransition(f"attempt {change.attempt_id} is changed before it is added")
+                self._shards.add((change.subtask_id, change.index))
+            case AttemptChanged():
+                self._attempts.add(change.attempt_id)
+            case ShardsAdded():
+                for index in range(change.first, change.first + len(change.pieces)):
+                    if (change.subtask_id, index) in self._shards:
+                        raise IllegalTransition(f"shard {change.subtask_id}/{index} is changed before it is added")
+            case _:
+                pass
+
+
 def writes_of(lease: Lease, changes: Sequence[Change], now: datetime.datetime) -> Writes:
     """Everything one commit writes. Raises IllegalTransition or ValueError on what never can be stored."""
-    writes = Writes()
+    writes, named = Writes(), _Named()
     for change in changes:
+        named.note(change)
         match change:
             case AttemptChanged():
                 _attempt_moves(writes, lease, change, now)
