@@ -54,7 +54,6 @@ class WorkerPool:
         self._own = own
         self._register = register
         self._token = home.worker_token()
-        self._local: LocalWorkers | None = None
         self._stack = AsyncExitStack()
         self._nodes: dict[str, WorkerNode] = {}
         self._registered: set[str] = set()
@@ -137,7 +136,7 @@ class WorkerPool:
                 "set it to 1 or more, start `nadg up`, or register a worker with `nadg workers add URL`"
             )
         launches = create_launches(self._settings, self._home, count)
-        self._local = await self._stack.enter_async_context(LocalWorkers(self._engine, launches))
+        await self._stack.enter_async_context(LocalWorkers(self._engine, launches))
         await self._engine.wait_ready(count, READY_SECONDS)
 
     # -- the registry

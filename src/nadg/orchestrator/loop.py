@@ -160,7 +160,7 @@ class RunLoop:
 
     async def _dispatch(self, command: cmd.Dispatch) -> None:
         try:
-            assignment: Assignment = build_assignment(self._progress, command, self._inputs, self._blobs)
+            assignment: Assignment = build_assignment(self._progress, command, self._inputs)
         except UserError as error:
             self._mailbox.put_nowait(ev.PrepareFailed(subtask_id=command.subtask_id, reason=str(error)))
             self._mailbox.put_nowait(
