@@ -1,7 +1,8 @@
 """The task process, from the fork to the code: every step of confinement in order, or the end.
 
-A step that fails ends the process at once; nothing goes on weaker. The worker learns over the status pipe
-that all steps were done (READY) or which one failed, and that pipe is closed before the code runs.
+A step that fails ends the process at once; nothing goes on weaker. Most steps are taken ahead of need, up to
+`receive_job`, where the process waits. The worker learns over the channel that all steps were done (SET_UP)
+or which one failed, and the channel is closed before the code runs.
 """
 
 from __future__ import annotations
@@ -12,21 +13,21 @@ import gc
 import io
 import os
 import signal
+import socket
 import sys
 from collections.abc import Callable, Sequence
 from typing import Final, NoReturn
 
 from nadg.domain.errors import UserError
-from nadg.sandbox import contract
+from nadg.sandbox import contract, protocol
 from nadg.sandbox.job import Job, Report, decode_job, write_report
-from nadg.sandbox.layers import bpf, landlock, privileges, rlimits, seccomp
+from nadg.sandbox.layers import bpf, landlock, namespaces, privileges, rlimits, seccomp
 from nadg.sandbox.layers.syscalls import Machine
 from nadg.sandbox.memory import map_shared
 
-READY: Final = b"\x01"
-"""What the status pipe carries when every layer is on; anything else names the step that failed."""
 SETUP_FAILED_STATUS: Final = 117
 _BUFFERED: Final = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
+_CLOEXEC: Final = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 
 
 class Zygote:
@@ -34,21 +35,25 @@ class Zygote:
 
     def __init__(self, *, pid: int, machine: Machine | None, landlock_abi: int) -> None:
         self.pid = pid
+        """As its children see it: 0 where they have a pid namespace of their own."""
         self.machine = machine
         self.landlock_abi = landlock_abi
         self.filter: bpf.Filter | None = None
         self.grants: tuple[landlock.Grant, ...] = ()
+        self.namespaces: namespaces.TaskNamespaces | None = None
         self.mapped_bytes = 0
         self.adopts_orphans = False
 
 
 class Child:
-    """One task being set up: what it inherits, its descriptors, and its job once that is read."""
+    """One task being set up: what it inherits, its folder and descriptors, and its job once that came."""
 
-    def __init__(self, zygote: Zygote, memory_bytes: int, fds: Sequence[int]) -> None:
+    def __init__(self, zygote: Zygote, folder: str, fds: Sequence[int]) -> None:
         self.zygote = zygote
-        self.memory_bytes = memory_bytes
-        self.job_fd, self.stdout_fd, self.stderr_fd, self.status_fd, *self.value_fds = fds
+        self.folder = folder
+        self.channel_fd, self.stdout_fd, self.stderr_fd = fds
+        self.value_fds: list[int] = []
+        self.ruleset: landlock.Ruleset | None = None
         self.memory = memoryview(b"")
         self.inline_start = 0
         self.job: Job | None = None
@@ -56,11 +61,15 @@ class Child:
     @property
     def known_job(self) -> Job:
         if self.job is None:
-            raise RuntimeError("the job was not read")
+            raise RuntimeError("the job did not come yet")
         return self.job
 
 
 Step = Callable[[Child], None]
+
+
+class NoJob(Exception):
+    """The worker let this process go before it had a job."""
 
 
 def take_streams(child: Child) -> None:
@@ -79,29 +88,30 @@ def leave_session(child: Child) -> None:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
 
-def read_job(child: Child) -> None:
-    child.memory = map_shared(child.job_fd, child.memory_bytes)
-    child.job, child.inline_start = decode_job(child.memory)
+def enter_namespaces(child: Child) -> None:
+    """Namespaces of its own, and a work folder in memory that the worker is given a descriptor of."""
+    if child.zygote.namespaces is None:
+        raise OSError("the zygote keeps no namespaces ready")
+    child.zygote.namespaces.enter(child.folder)
+    work = os.open(f"{child.folder}/work", os.O_RDONLY | os.O_DIRECTORY)
+    with socket.socket(fileno=child.channel_fd) as channel:
+        socket.send_fds(channel, [protocol.WORK_FOLDER], [work])
+        channel.detach()
+    os.close(work)
 
 
 def enter_folder(child: Child) -> None:
     """The empty work folder becomes the current one; temporary files and settings go beside it."""
-    folder = child.known_job.folder
-    os.chdir(f"{folder}/work")
-    os.environ["TMPDIR"] = os.environ["HOME"] = f"{folder}/tmp"
+    os.chdir(f"{child.folder}/work")
+    os.environ["TMPDIR"] = os.environ["HOME"] = f"{child.folder}/tmp"
     tempfile = sys.modules.get("tempfile")
     if tempfile is not None:
         vars(tempfile)["tempdir"] = None  # the zygote's is not this task's
-    sys.path.append(f"{folder}/work")
+    sys.path.append(f"{child.folder}/work")
 
 
-def limit_resources(child: Child) -> None:
-    rlimits.limit_task(child.known_job.bounds, child.zygote.mapped_bytes + child.memory_bytes)
-
-
-def give_up_privileges(child: Child) -> None:
-    """The zygote gave up its own for itself and all its children; what a fork does not carry over is done here."""
-    privileges.require_given_up()
+def protect(child: Child) -> None:
+    """Die with the zygote, and be closed to tracers; a fork does not carry either over."""
     privileges.die_with(child.zygote.pid)
     privileges.hide_from_tracers()
 
@@ -113,13 +123,11 @@ def reseed(child: Child) -> None:
         numpy_random.seed()
 
 
-def restrict_files(child: Child) -> None:
-    """Only the Python installation and the given files can be read, only work and tmp written."""
-    job, ruleset = child.known_job, common_ruleset(child.zygote)
-    ruleset.allow([landlock.writing(f"{job.folder}/work"), landlock.writing(f"{job.folder}/tmp")])
-    if job.has_given:
-        ruleset.allow([landlock.reading(f"{job.folder}/given")])
-    ruleset.enter()
+def list_files(child: Child) -> None:
+    """Only the Python installation and the given files are to be read, only work and tmp to be written."""
+    child.ruleset = common_ruleset(child.zygote)
+    writable = [landlock.writing(f"{child.folder}/{name}") for name in ("work", "tmp")]
+    child.ruleset.allow([*writable, landlock.reading(f"{child.folder}/given")])
 
 
 def common_ruleset(zygote: Zygote) -> landlock.Ruleset:
@@ -131,10 +139,43 @@ def common_ruleset(zygote: Zygote) -> landlock.Ruleset:
     return ruleset
 
 
+def receive_job(child: Child) -> None:
+    """Wait for the job. Raises NoJob where none will come."""
+    with socket.socket(fileno=child.channel_fd) as channel:
+        message, fds, _, _ = socket.recv_fds(channel, protocol.JOB.size, protocol.MAX_FDS, _CLOEXEC)
+        channel.detach()
+    if not message:
+        raise NoJob
+    (memory_bytes,) = protocol.JOB.unpack(message)
+    memory_fd, *child.value_fds = fds
+    child.memory = map_shared(memory_fd, memory_bytes)
+    child.job, child.inline_start = decode_job(child.memory)
+
+
+def limit_resources(child: Child) -> None:
+    rlimits.limit_task(child.known_job.bounds, child.zygote.mapped_bytes + len(child.memory))
+
+
+def bound_namespaces(child: Child) -> None:
+    """The limits that the kernel keeps for a task with namespaces of its own."""
+    bounds = child.known_job.bounds
+    namespaces.bound_work(child.folder, bounds.artifact_bytes, bounds.artifact_count)
+    rlimits.limit_threads(bounds.threads)
+    privileges.give_up_for_good()
+
+
+def restrict_files(child: Child) -> None:
+    """Put the list of files into force, for good."""
+    privileges.require_given_up()
+    if child.ruleset is None:
+        raise OSError("no Landlock ruleset was made")
+    child.ruleset.enter()
+
+
 def close_descriptors(child: Child) -> None:
     """Everything inherited, except the streams and what is still to be read."""
     start = 3
-    for kept in sorted((child.status_fd, *child.value_fds)):
+    for kept in sorted((child.channel_fd, *child.value_fds)):
         os.closerange(start, kept)
         start = kept + 1
     os.closerange(start, os.sysconf("SC_OPEN_MAX") if sys.platform != "linux" else 1 << 20)
@@ -147,25 +188,20 @@ def filter_calls(child: Child) -> None:
 
 
 def report_ready(child: Child) -> None:
-    os.write(child.status_fd, READY)
-    os.close(child.status_fd)
-    child.status_fd = -1
+    os.write(child.channel_fd, protocol.SET_UP)
+    os.close(child.channel_fd)
+    child.channel_fd = -1
 
 
-_ALWAYS_FIRST: Final = (take_streams, leave_session, read_job, enter_folder, limit_resources)
+_FIRST: Final = (take_streams, leave_session)
+_READY: Final = (enter_folder, protect, reseed, list_files, receive_job, limit_resources)
+_LAST: Final = (restrict_files, close_descriptors, filter_calls, report_ready)
 STEPS: Final[dict[str, tuple[Step, ...]]] = {
-    "landlock": (
-        *_ALWAYS_FIRST,
-        give_up_privileges,
-        reseed,
-        restrict_files,
-        close_descriptors,
-        filter_calls,
-        report_ready,
-    ),
-    "none": (*_ALWAYS_FIRST, reseed, close_descriptors, report_ready),
+    "namespaces": (*_FIRST, enter_namespaces, *_READY, bound_namespaces, *_LAST),
+    "landlock": (*_FIRST, *_READY, *_LAST),
+    "none": (*_FIRST, enter_folder, reseed, receive_job, limit_resources, close_descriptors, report_ready),
 }
-"""The steps of each tier, in order."""
+"""The steps of each tier, in order; those up to `receive_job` are taken ahead of need."""
 
 
 def run_child(child: Child, steps: Sequence[Step]) -> NoReturn:
@@ -176,10 +212,12 @@ def run_child(child: Child, steps: Sequence[Step]) -> NoReturn:
             place = step.__name__
             step(child)
         status = _carry_out(child)
+    except NoJob:
+        status = 0
     except BaseException as error:  # noqa: BLE001 this process ends here; the reason goes to the worker
-        if child.status_fd >= 0:
+        if child.channel_fd >= 0:
             with contextlib.suppress(OSError):
-                os.write(child.status_fd, f"{place}: {error}"[:1000].encode("utf-8", "replace"))
+                os.write(child.channel_fd, f"{place}: {error}"[:1000].encode("utf-8", "replace"))
     finally:
         os._exit(status)
 

@@ -21,7 +21,7 @@ import msgspec
 
 from nadg.domain.errors import UserError
 from nadg.domain.rows import read_rows
-from nadg.sandbox.job import Job, Report, Span
+from nadg.sandbox.job import SPARE_BYTES, Bounds, Job, Report, Span
 from nadg.sandbox.layers.rlimits import release_reserve
 from nadg.sandbox.result import Unfit, encode_result
 
@@ -221,11 +221,25 @@ def _limit_behind(error: BaseException, job: Job) -> str:
     if isinstance(error, MemoryError):
         return f"memory limit of {bounds.memory_megabytes} MiB reached"
     if isinstance(error, RuntimeError) and str(error).startswith("can't start new thread"):
+        if len(sys._current_frames()) >= bounds.threads:
+            return f"thread limit of {bounds.threads} reached"
         return f"memory limit of {bounds.memory_megabytes} MiB reached: no room for another thread"
     if isinstance(error, OSError) and error.errno == errno.EFBIG:
         return f"artifact limit of {size_text(bounds.artifact_bytes)} reached by one file"
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return _full_folder(bounds)
     if isinstance(error, OSError) and error.errno == errno.EMFILE:
         return f"open file limit of {bounds.open_files} reached"
+    return ""
+
+
+def _full_folder(bounds: Bounds) -> str:
+    """Which limit a full work folder met, where it is in memory and of its own size; else the disk is full."""
+    folder = os.statvfs(".")
+    if folder.f_files and not folder.f_ffree:
+        return f"artifact limit of {bounds.artifact_count} files reached"
+    if folder.f_blocks * folder.f_frsize <= bounds.artifact_bytes + SPARE_BYTES:
+        return f"artifact limit of {size_text(bounds.artifact_bytes)} reached"
     return ""
 
 

@@ -16,12 +16,12 @@ import msgspec
 
 from nadg.domain.limits import Limits
 from nadg.domain.outcome import OutcomeKind
-from nadg.sandbox import child
+from nadg.sandbox import protocol
 from nadg.sandbox.attempt import RunningAttempt, Verdict
 from nadg.sandbox.contract import size_text
 from nadg.sandbox.job import LENGTHS, REPORT_OVERHEAD_BYTES, decode_report
+from nadg.sandbox.process import Exit
 from nadg.sandbox.result import MAX_DEPTH
-from nadg.sandbox.zygote_process import Exit
 
 _MAX_DIGITS: Final = 4300
 """As many as Python reads back into an integer by default."""
@@ -43,9 +43,9 @@ class Reading(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-def read_ending(attempt: RunningAttempt, setup: bytes, memory_fd: int, memory_bytes: int) -> Reading:
+def read_ending(attempt: RunningAttempt, memory_fd: int, memory_bytes: int) -> Reading:
     """Judge an attempt whose process is gone."""
-    limits, exit_ = attempt.limits, attempt.exit
+    limits, exit_, said = attempt.limits, attempt.process.exit, attempt.process.said
     if exit_ is None:
         verdict = attempt.verdict or Verdict("crashed", "the sandbox process was lost")
         return Reading(verdict.kind, verdict.reason)
@@ -53,8 +53,8 @@ def read_ending(attempt: RunningAttempt, setup: bytes, memory_fd: int, memory_by
     exit_code = code if code >= 0 else 128 - code
     if attempt.verdict is not None:
         return Reading(attempt.verdict.kind, attempt.verdict.reason, exit_code=exit_code)
-    if setup != child.READY:
-        step = setup.decode("utf-8", "replace") or _signal_text(code)
+    if said != protocol.SET_UP:
+        step = said.decode("utf-8", "replace") or _signal_text(code)
         return Reading("crashed", f"the sandbox could not be set up: {step}", exit_code=exit_code)
     if code < 0:
         return _ended_by_signal(-code, exit_, limits)._replace(exit_code=exit_code)

@@ -21,7 +21,9 @@ _PREFIX: Final = "sandbox-"
 
 
 class SandboxFolder:
-    """Holds the attempts' lanes and `settings`, a place for caches that tasks may read."""
+    """Holds `lanes`, one folder for each attempt under way; `settings`, caches that tasks may read; and `root`,
+    an empty place on which a zygote puts its own root together.
+    """
 
     def __init__(self, root: Path, task_uid: int | None) -> None:
         root.mkdir(parents=True, exist_ok=True)
@@ -30,11 +32,12 @@ class SandboxFolder:
                 _remove_if_dead(stale)
             self.path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=root)).resolve()
             self._lock = _lock(self.path)
-        settings = self.path / "settings"
+        parts = [self.path / name for name in ("lanes", "settings", "root")]
         try:
-            settings.mkdir(mode=0o700)
+            for part in parts:
+                part.mkdir(mode=0o700)
             if task_uid is not None:
-                _give(task_uid, settings, self.path)
+                _give(task_uid, self.path, *parts)
         except BaseException:
             self.remove()
             raise

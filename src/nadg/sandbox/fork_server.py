@@ -17,7 +17,6 @@ from typing import Final
 
 from nadg.sandbox import child, protocol
 
-_MAX_FDS: Final = 253
 _CLOEXEC: Final = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 
 
@@ -72,23 +71,36 @@ class ForkServer:
 
     def _accept(self) -> bool:
         """Take one order to fork; False at the end of the socket."""
-        message, fds, _, _ = socket.recv_fds(self._control, 64, _MAX_FDS, _CLOEXEC)
+        message, fds, _, _ = socket.recv_fds(self._control, 4096, protocol.MAX_FDS, _CLOEXEC)
         if not message:
             return False
-        task, memory_bytes = protocol.FORK.unpack(message)
+        (task,) = protocol.FORK.unpack_from(message)
         try:
-            pid = os.fork()
+            pid = self._fork(message, fds)
         except OSError as error:
             self._control.send(protocol.REFUSED.pack(b"N", task) + str(error).encode())
             pid = -1
-        if pid == 0:
-            child.run_child(child.Child(self._zygote, memory_bytes, fds), self._steps)
         for fd in fds:
             os.close(fd)
         if pid > 0:
             self._tasks[pid] = task
             self._tell_started(task, pid)
         return True
+
+    def _fork(self, message: bytes, fds: list[int]) -> int:
+        """The new task's process id; in the task itself this does not return."""
+        namespaces = self._zygote.namespaces
+        if namespaces is not None:
+            namespaces.open_pids()
+        try:
+            pid = os.fork()
+            if pid == 0:
+                folder = os.fsdecode(message[protocol.FORK.size :])
+                child.run_child(child.Child(self._zygote, folder, fds), self._steps)
+        finally:
+            if namespaces is not None:
+                namespaces.close_pids()
+        return pid
 
     def _tell_started(self, task: int, pid: int) -> None:
         message = protocol.STARTED.pack(b"S", task, pid)

@@ -16,6 +16,9 @@ import msgspec
 LENGTHS: Final = struct.Struct("=QQ")
 REPORT_OVERHEAD_BYTES: Final = 256 << 10
 """Room for a report beside the result itself: reason, detail and notes are cut to fit."""
+SPARE_BYTES: Final = 1 << 20
+SPARE_FILES: Final = 1024
+"""Room in a work folder of bounded size for folders and temporary files beside what the limits count."""
 MAX_FDS: Final = 200
 """Descriptors that travel with one job; the kernel's bound is 253."""
 
@@ -50,15 +53,14 @@ class Bounds(msgspec.Struct, frozen=True, array_like=True):
     memory_megabytes: int
     result_bytes: int
     artifact_bytes: int
+    artifact_count: int
     open_files: int
+    threads: int
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Everything a child must know of its attempt."""
 
-    folder: str
-    """The attempt's folder, holding `work` and `tmp`, and `given` where files are placed."""
-    has_given: bool = False
     source: Span
     bounds: Bounds
     mode: str = "once"

@@ -1,4 +1,4 @@
-"""A lane: the folders and pipes that one attempt at a time uses, kept for the next one where it left no trace.
+"""A lane: the folders and pipes that one process at a time uses, kept for the next one where it left no trace.
 
 Making folders and pipes costs more than a trivial attempt. After an attempt whose every process is dead and
 whose folders are empty, nothing of it is left in the lane, so the next attempt may have it.
@@ -16,16 +16,18 @@ from pathlib import Path
 from typing import Final
 
 from nadg.sandbox.output import CHUNK_BYTES, Output
-from nadg.sandbox.remove import is_empty, remove_tree
+from nadg.sandbox.remove import empty_folder_at, is_empty, remove_tree
 
-_STATUS_BYTES: Final = 2000
 _QUICKLY_REMOVED: Final = 32
 """Given files up to this many are removed at once, more of them off the event loop."""
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Lane:
-    """`work` is the code's current folder, `tmp` its temporary one, `given` what it may only read."""
+    """`work` is the code's current folder, `tmp` its temporary one, `given` what it may only read.
+
+    Where a task's own work folder is in memory, it lies over this one, which stays empty.
+    """
 
     def __init__(self, folder: Path, task_uid: int | None, may_link: bool) -> None:
         self.folder = folder
@@ -33,24 +35,21 @@ class Lane:
         self._may_link = may_link
         self._fds: list[int] = []
         try:
-            for name in ("", "work", "tmp"):
+            for name in ("", "work", "tmp", "given"):
                 self.make_folder(folder / name)
             self.work_fd = self._keep(os.open(folder / "work", _FOLDER))
             self._tmp_fd = self._keep(os.open(folder / "tmp", _FOLDER))
             self._stdout, stdout_writer = self._make_pipe()
             self._stderr, stderr_writer = self._make_pipe()
-            self._status, status_writer = self._make_pipe()
         except BaseException:
             self._close_fds()
             raise
-        self.writers = (stdout_writer, stderr_writer, status_writer)
+        self.writers = (stdout_writer, stderr_writer)
         self._output: Output | None = None
         self._on_overflow: Callable[[], None] | None = None
         self._is_listening = False
         self.placed_files = 0
         """Files in `given` now."""
-        self.is_doubtful = False
-        """Set where the process may not be dead: nothing of this lane is used again."""
 
     def make_folder(self, path: Path) -> None:
         """A folder for the tasks' user alone."""
@@ -116,30 +115,19 @@ class Lane:
                     return False
         return True
 
-    def read_status(self) -> bytes:
-        """What the child said of its set-up; empty where it said nothing."""
-        try:
-            return os.read(self._status, _STATUS_BYTES)
-        except BlockingIOError:
-            return b""
-
-    @property
-    def has_files(self) -> bool:
-        return not is_empty(self.work_fd)
-
     def reset(self) -> bool:
         """Make ready for another attempt; False where this one left anything behind that takes time to undo."""
         self._output = self._on_overflow = None
-        if self.is_doubtful or not self._is_listening or self.placed_files > _QUICKLY_REMOVED:
+        if not self._is_listening or self.placed_files > _QUICKLY_REMOVED:
             return False
-        if self.has_files or not is_empty(self._tmp_fd):
+        if not (is_empty(self.work_fd) and is_empty(self._tmp_fd)):
             return False
         if self.placed_files:
-            remove_tree(self.folder / "given")
+            empty_folder_at(self.folder / "given")
             self.placed_files = 0
-        for fd in self.writers[:2]:
+        for fd in self.writers:
             fcntl.fcntl(fd, fcntl.F_SETFL, os.O_WRONLY)  # the code may have made it non-blocking
-        return not self.read_status()
+        return True
 
     def close(self) -> None:
         """Stop listening and close all descriptors; the folder stays for `remove`."""

@@ -21,6 +21,11 @@ PR_CAP_AMBIENT_CLEAR_ALL = 4
 SECCOMP_MODE_FILTER = 2
 
 CLONE_NEWNS = 0x00020000
+CLONE_NEWUTS = 0x04000000
+CLONE_NEWIPC = 0x08000000
+CLONE_NEWUSER = 0x10000000
+CLONE_NEWPID = 0x20000000
+CLONE_NEWNET = 0x40000000
 MS_RDONLY = 1
 MS_NOSUID = 2
 MS_NODEV = 4
@@ -29,6 +34,13 @@ MS_REMOUNT = 32
 MS_BIND = 4096
 MS_REC = 16384
 MS_PRIVATE = 1 << 18
+MNT_DETACH = 2
+MOUNT_ATTR_RDONLY = 1
+MOUNT_ATTR_NOSUID = 2
+MOUNT_ATTR_NODEV = 4
+MOUNT_ATTR_NOEXEC = 8
+_AT_FDCWD = -100
+_AT_RECURSIVE = 0x8000
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
@@ -72,6 +84,38 @@ def mount(source: str, target: str, kind: str | None, flags: int, options: str =
         options.encode(),
     )
     _checked(int(done), f"mount {target}")
+
+
+def setns(fd: int, kind: int) -> None:
+    _checked(int(_libc.setns(fd, ctypes.c_int(kind))), "setns")
+
+
+def set_mount_attributes(number: int, path: str, attributes: int, *, recursive: bool) -> None:
+    """Add attributes to a mount, and to those below it; `number` is that of mount_setattr here."""
+    wanted = (ctypes.c_uint64 * 4)(attributes, 0, 0, 0)
+    name = ctypes.create_string_buffer(os.fsencode(path))
+    where = (_AT_FDCWD & 0xFFFFFFFF, ctypes.addressof(name), _AT_RECURSIVE if recursive else 0)
+    syscall(f"mount_setattr {path}", number, *where, ctypes.addressof(wanted), ctypes.sizeof(wanted))
+
+
+def pivot_root_here(number: int) -> None:
+    """Make the current folder, a mount of its own, the root, and let the old root go."""
+    here = ctypes.create_string_buffer(b".")
+    syscall("pivot_root", number, ctypes.addressof(here), ctypes.addressof(here))
+    _checked(int(_libc.umount2(b".", MNT_DETACH)), "umount2")
+    os.chdir("/")
+
+
+def set_host_name(name: str) -> None:
+    _checked(int(_libc.sethostname(name.encode(), len(name))), "sethostname")
+
+
+def has_capabilities() -> bool:
+    """Whether this thread has any capability, effective or permitted or inheritable."""
+    version_3 = (ctypes.c_uint32 * 2)(0x20080522, 0)
+    found = (ctypes.c_uint32 * 6)()
+    _checked(int(_libc.capget(version_3, found)), "capget")
+    return any(found)
 
 
 def drop_capabilities() -> None:

@@ -1,9 +1,16 @@
-"""Shared memory by address, without keeping a descriptor open as Python's own mmap does."""
+"""Shared memory: made and sealed in its size by one process, mapped by address in another.
+
+Python's own mmap would keep a descriptor open.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import fcntl
 import os
+import tempfile
+from collections.abc import Iterator
 from typing import Final
 
 _PROT_READ_WRITE: Final = 3
@@ -28,3 +35,23 @@ def map_shared(fd: int, size: int) -> memoryview:
         raise OSError(code, f"mmap: {os.strerror(code)}")
     view: memoryview = _view_of(address, size, _PYBUF_WRITE)
     return view
+
+
+@contextlib.contextmanager
+def create_memory(head: bytes, size: int) -> Iterator[int]:
+    """A descriptor of `size` bytes that begin with `head`, sealed in its size where the system can."""
+    if hasattr(os, "memfd_create"):
+        fd = os.memfd_create("job", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    else:
+        with tempfile.TemporaryFile() as made:
+            fd = os.dup(made.fileno())
+    try:
+        os.ftruncate(fd, size)
+        written = 0
+        while written < len(head):
+            written += os.pwrite(fd, memoryview(head)[written:], written)
+        if hasattr(fcntl, "F_ADD_SEALS"):
+            fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW)
+        yield fd
+    finally:
+        os.close(fd)

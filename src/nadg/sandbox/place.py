@@ -74,7 +74,6 @@ def place(request: Request, limits: Limits, lane: Lane, placed: Placed) -> Job:
     """Make the job of a request. Raises UserError on a name that no file can have, OSError on a lost file."""
     files = _GivenFiles(lane)
     return Job(
-        folder=str(lane.folder),
         source=placed.add(request.source.encode("utf-8", "surrogatepass")),
         bounds=_bounds(limits),
         mode=request.mode,
@@ -96,7 +95,6 @@ def place(request: Request, limits: Limits, lane: Lane, placed: Placed) -> Job:
         if request.parts
         else None,
         missing=request.missing,
-        has_given=files.are_there,
     )
 
 
@@ -113,17 +111,18 @@ def _bounds(limits: Limits) -> Bounds:
         memory_megabytes=limits.memory_megabytes,
         result_bytes=limits.result_bytes,
         artifact_bytes=limits.artifact_bytes,
+        artifact_count=limits.artifact_count,
         open_files=limits.open_files,
+        threads=limits.threads,
     )
 
 
 class _GivenFiles:
-    """The `given` folder of an attempt, made when the first file comes."""
+    """The `given` folder of an attempt."""
 
     def __init__(self, lane: Lane) -> None:
         self._lane = lane
         self._root = lane.folder / "given"
-        self.are_there = False
 
     def place_all(self, folder: str, files: Mapping[str, Path]) -> str:
         """Place files below a folder of their own; its path."""
@@ -140,7 +139,6 @@ class _GivenFiles:
         return str(target)
 
     def _folder(self, path: Path) -> Path:
-        self.are_there = True
         self._lane.placed_files += 1
         if not path.is_dir():
             self._folder(path.parent)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Final
 
 import msgspec
@@ -43,6 +44,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     """Warm processes, name to the modules they hold ready; the first is the default one."""
     task_uid: int = TASK_UID
     """User and group id of the confined code where the worker is started as root; else it keeps the worker's."""
+    forked_ahead: int = 1 if sys.platform == "linux" else 0
+    """Processes of each warm zygote that wait for a job, so that the fork is not in the way of an attempt."""
     recycle_after: int = 20_000
     """Attempts after which a warm process is replaced, since its children share its address layout."""
     start_seconds: float = 120

@@ -73,16 +73,15 @@ os.remove("control")
 thread = threading.Thread(target=int); thread.start(); thread.join()
 result = [sorted(globals().get("attempts", ())), sorted(globals().get("refused", ())), os.getuid()]
 """
+_CONFINED: Final = (Tier.NAMESPACES, Tier.LANDLOCK)
 
 
 def candidate_tiers(policy: Policy) -> tuple[Tier, ...]:
     """The tiers to try, best first."""
     if policy.tier is None:
-        return (Tier.LANDLOCK, Tier.NONE) if policy.allow_none else (Tier.LANDLOCK,)
+        return (*_CONFINED, Tier.NONE) if policy.allow_none else _CONFINED
     if policy.tier is Tier.NONE and not policy.allow_none:
         raise SandboxUnavailable("tier none isolates nothing; set allow_none to run your own code with it")
-    if policy.tier is Tier.NAMESPACES:
-        raise SandboxUnavailable("tier namespaces is not available in this version; use landlock")
     return (policy.tier,)
 
 

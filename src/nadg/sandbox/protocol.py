@@ -1,8 +1,13 @@
-"""Messages between the worker and a zygote: one datagram each over a socket pair.
+"""Messages between the worker and a zygote, and between the worker and a task: one datagram each.
 
-Worker to zygote: FORK with the descriptors job memory, stdout, stderr, status, then those of large values.
-Zygote to worker: READY or FAILED once; per task STARTED (with a pidfd where the system has them) and
-EXITED, or REFUSED. Closing the socket ends the zygote and all its tasks.
+Worker to zygote: FORK with the task's folder and the descriptors of its channel, stdout and stderr. Zygote to
+worker: READY or FAILED once; per task STARTED (with a pidfd where the system has them) and EXITED, or
+REFUSED. Closing the socket ends the zygote and all its tasks.
+
+Worker to task, over its channel: JOB with the descriptors of the job memory and of large values; the end of
+the channel before that lets the task go. Task to worker: WORK_FOLDER with that folder's descriptor where it is
+in memory; then SET_UP when every layer is on, or the name of the step that failed. A task closes its channel
+before it runs its code.
 """
 
 from __future__ import annotations
@@ -12,17 +17,24 @@ from typing import Final
 
 import msgspec
 
-FORK: Final = struct.Struct("=IQ")
-"""Task number, size of the job memory."""
+FORK: Final = struct.Struct("=I")
+"""Task number; then the task's folder."""
 READY: Final = b"R"
 FAILED: Final = b"F"
 STARTED: Final = struct.Struct("=cII")
-"""b"S", task number, process id."""
+"""b"S", task number, process id as the zygote sees it."""
 EXITED: Final = struct.Struct("=cIiddQ")
 """b"X", task number, wait status, user and system seconds, greatest resident bytes."""
 REFUSED: Final = struct.Struct("=cI")
 """b"N", task number; then the reason as text."""
 MAX_MESSAGE_BYTES: Final = 1 << 16
+
+JOB: Final = struct.Struct("=Q")
+"""Size of the job memory."""
+WORK_FOLDER: Final = b"W"
+SET_UP: Final = b"\x01"
+MAX_FDS: Final = 253
+"""The kernel's own bound for one datagram."""
 
 
 class ZygoteOrder(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,17 +42,20 @@ class ZygoteOrder(msgspec.Struct, frozen=True, kw_only=True):
 
     tier: str
     modules: tuple[str, ...]
-    attempts_folder: str
-    settings_folder: str
-    """Holds caches that tasks may read, such as the font list."""
+    folder: str
+    """The sandbox's own, with `lanes`, `settings` and `root` in it."""
     task_uid: int | None
     """The user to become; None where the worker itself is an ordinary user."""
+
+    @property
+    def settings_folder(self) -> str:
+        """Holds caches that tasks may read, such as the font list."""
+        return f"{self.folder}/settings"
 
 
 class ZygoteFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What a zygote says of itself when it is ready."""
 
-    pid: int
     landlock_abi: int
     mapped_bytes: int
     resident_bytes: int

@@ -10,7 +10,7 @@ import os
 import site
 import sys
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -37,6 +37,8 @@ class Readable(NamedTuple):
 
     whole: tuple[str, ...]
     listed: tuple[str, ...]
+    links: tuple[tuple[str, str], ...] = ()
+    """Symbolic links on the way to them by their usual names, each with its target."""
 
 
 def readable_paths() -> Readable:
@@ -49,11 +51,31 @@ def readable_paths() -> Readable:
             listed.add(folder)
             whole.update(_packages_in(Path(folder)))
     whole.update(_editable_mappings())
-    return Readable(_existing(whole), _existing(listed))
+    usual = {*_SYSTEM, *sys.path, *_library_folders(), sys.prefix, sys.base_prefix}
+    return Readable(_existing(whole), _existing(listed), links_on(usual))
+
+
+def links_on(paths: Iterable[str]) -> tuple[tuple[str, str], ...]:
+    """Every symbolic link that is passed when these paths are opened, with its target as it stands."""
+    links: dict[str, str] = {}
+    to_do = [Path(path) for path in paths if path.startswith("/")]
+    while to_do:
+        path = to_do.pop()
+        for passed in (*reversed(path.parents), path):
+            if passed.is_symlink() and str(passed) not in links:
+                links[str(passed)] = str(passed.readlink())
+                rest = path.relative_to(passed)
+                to_do.append(Path(os.path.normpath(passed.parent / links[str(passed)] / rest)))
+                break
+    return tuple(sorted(links.items()))
 
 
 def _installation_folders() -> set[str]:
     """Standard library, site-packages and shared libraries of this environment and of the one it is based on."""
+    return {os.path.realpath(folder) for folder in _library_folders()}
+
+
+def _library_folders() -> set[str]:
     names = ("stdlib", "platstdlib", "purelib", "platlib")
     folders = {sysconfig.get_path(name) for name in names}
     base = {"base": sys.base_prefix, "platbase": sys.base_exec_prefix}
@@ -62,7 +84,7 @@ def _installation_folders() -> set[str]:
     for prefix in {sys.prefix, sys.base_prefix}:
         if prefix not in ("/usr", "/"):
             folders |= {f"{prefix}/lib", f"{prefix}/lib64", f"{prefix}/share"}
-    return {os.path.realpath(folder) for folder in folders if folder}
+    return {folder for folder in folders if folder}
 
 
 def _within(folder: str, others: set[str]) -> bool:

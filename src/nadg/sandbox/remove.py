@@ -20,12 +20,17 @@ def is_empty(folder_fd: int) -> bool:
 def remove_tree(path: Path) -> None:
     """Remove a folder and all in it; a folder that is not there is no error."""
     with contextlib.suppress(FileNotFoundError):
-        folder_fd = os.open(path, _OPEN)
-        try:
-            empty_folder(folder_fd)
-        finally:
-            os.close(folder_fd)
+        empty_folder_at(path)
         path.rmdir()
+
+
+def empty_folder_at(path: Path) -> None:
+    """Remove all in a folder."""
+    folder_fd = os.open(path, _OPEN)
+    try:
+        empty_folder(folder_fd)
+    finally:
+        os.close(folder_fd)
 
 
 class _Level(NamedTuple):

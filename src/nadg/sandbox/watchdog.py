@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from nadg.sandbox.attempt import RunningAttempt, Verdict
+from nadg.sandbox.process import TaskProcess
 
 INTERVAL_SECONDS: Final = 0.25
 SILENCE_SECONDS: Final = 20
@@ -47,17 +48,25 @@ class Watchdog:
         now = asyncio.get_running_loop().time()
         for one in list(self._watched()):
             self.wake()
-            if one.attempt.pid:
+            if one.attempt.process.has_started:
                 _check_use(one)
-            silent_since = one.attempt.kill_since if one.attempt.has_started else one.attempt.since
-            if silent_since is not None and now - silent_since > SILENCE_SECONDS:
+            if now - _silent_since(one.attempt, now) > SILENCE_SECONDS:
                 one.end_zygote(f"it did not answer for {SILENCE_SECONDS} s")
+
+
+def _silent_since(attempt: RunningAttempt, now: float) -> float:
+    """Since when the zygote owes word of this attempt: that it began, or that it ended."""
+    if not attempt.process.has_started:
+        return attempt.since
+    if attempt.kill_since is None and attempt.process.is_dead:
+        attempt.kill_since = now
+    return now if attempt.kill_since is None else attempt.kill_since
 
 
 def _check_use(one: Watched) -> None:
     """End an attempt that holds too much memory or too many threads."""
     limits = one.attempt.limits
-    use = _read_use(one.attempt.pid)
+    use = _read_use(one.attempt.process)
     if use is None:
         return
     if use.resident_bytes > one.inherited_bytes + (limits.memory_megabytes << 20):
@@ -71,10 +80,10 @@ class _Use(NamedTuple):
     threads: int
 
 
-def _read_use(pid: int) -> _Use | None:
+def _read_use(process: TaskProcess) -> _Use | None:
     """What a process holds, from /proc; None where that is hidden, absent or the process gone."""
     with contextlib.suppress(OSError, ValueError, KeyError):
-        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+        lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
         fields = dict(line.split(":", 1) for line in lines if ":" in line)
         kibibytes = sum(int(fields[name].split()[0]) for name in ("RssAnon", "RssShmem"))
         return _Use(kibibytes << 10, int(fields["Threads"]))

@@ -14,7 +14,7 @@ import os
 import resource
 import socket
 import sys
-import tempfile
+import tempfile  # noqa: F401 most tasks use it
 from pathlib import Path
 from typing import TextIO, cast
 
@@ -24,20 +24,20 @@ from nadg.domain.errors import SandboxUnavailable
 from nadg.sandbox import child, contract, linux, protocol, reach, readable
 from nadg.sandbox.fork_server import ForkServer
 from nadg.sandbox.job import Bounds, Job, Span, decode_job, encode_job, write_report
-from nadg.sandbox.layers import landlock, privileges, rlimits, seccomp
-from nadg.sandbox.layers.syscalls import this_machine
-from nadg.sandbox.memory import map_shared
+from nadg.sandbox.layers import landlock, namespaces, privileges, rlimits, seccomp
+from nadg.sandbox.layers.syscalls import Machine, this_machine
+from nadg.sandbox.memory import create_memory, map_shared
 
 
 def main(control_fd: int, order_text: str) -> None:
     """Get ready, say so, serve until the worker closes the socket."""
+    order = msgspec.json.decode(order_text, type=protocol.ZygoteOrder)
     control = socket.socket(fileno=control_fd)
     try:
-        zygote, facts = prepare(msgspec.json.decode(order_text, type=protocol.ZygoteOrder))
+        zygote, facts = prepare(order)
     except (SandboxUnavailable, OSError, ImportError) as error:
         control.send(protocol.FAILED + str(error).encode("utf-8", "replace")[:2000])
         return
-    order = msgspec.json.decode(order_text, type=protocol.ZygoteOrder)
     server = ForkServer(control, zygote, child.STEPS[order.tier])
     gc.collect()
     gc.freeze()
@@ -48,32 +48,35 @@ def main(control_fd: int, order_text: str) -> None:
 
 def prepare(order: protocol.ZygoteOrder) -> tuple[child.Zygote, protocol.ZygoteFacts]:
     """Give up rights, load the modules, make ready what children inherit. Raises SandboxUnavailable."""
-    machine = this_machine() if sys.platform == "linux" else None
-    zygote = child.Zygote(pid=os.getpid(), machine=machine, landlock_abi=0)
     paths = readable.readable_paths()
     mounts = _become_task_user(order, paths) if order.task_uid is not None else ()
     os.umask(0o077)
-    if order.tier == "landlock":
-        _prepare_layers(zygote)
-    elif sys.platform == "linux":
-        linux.prctl(linux.PR_SET_CHILD_SUBREAPER, 1)
-        zygote.adopts_orphans = True
+    zygote = child.Zygote(pid=os.getpid(), machine=_machine(order.tier), landlock_abi=0)
+    if order.tier == "namespaces":
+        namespaces.enter_for_zygote()
+        zygote.pid, zygote.namespaces = 0, namespaces.TaskNamespaces()
     absent = _preload(order.modules)
     _line_buffer_streams()
-    if order.tier == "landlock":
-        zygote.grants = _common_grants(paths, order.settings_folder)
-    rehearse(zygote)
     zygote.mapped_bytes, resident_bytes = _memory_use()
+    threads = _require_one_thread()
+    _prepare_layers(zygote, order, paths)
+    rehearse(zygote)
     return zygote, protocol.ZygoteFacts(
-        pid=zygote.pid,
         landlock_abi=zygote.landlock_abi,
         mapped_bytes=zygote.mapped_bytes,
         resident_bytes=resident_bytes,
-        threads=_require_one_thread(),
+        threads=threads,
         filter_length=len(zygote.filter) if zygote.filter else 0,
         absent_modules=absent,
         private_mounts=mounts,
     )
+
+
+def _machine(tier: str) -> Machine | None:
+    machine = this_machine() if sys.platform == "linux" else None
+    if machine is None and tier != "none":
+        raise SandboxUnavailable(f"tier {tier} knows x86-64 and AArch64 machines with Linux only; allow tier none")
+    return machine
 
 
 def rehearse(zygote: child.Zygote) -> None:
@@ -82,11 +85,9 @@ def rehearse(zygote: child.Zygote) -> None:
     What is built on first use (type tables, caches, larger dicts) is then shared by all children instead of
     being built in each: it halves the time to the code.
     """
-    job = Job(folder="", source=Span(-1, 0, 0), bounds=Bounds(1, 64, 1 << 10, 1 << 10, 16))
-    with tempfile.TemporaryFile() as file:
-        file.write(encode_job(job, b"").ljust(1 << 12, b"\0"))
-        file.flush()
-        memory = map_shared(file.fileno(), 1 << 12)
+    job = Job(source=Span(-1, 0, 0), bounds=Bounds(1, 64, 1 << 10, 1 << 10, 16, 16, 16))
+    with create_memory(encode_job(job, b""), 1 << 12) as fd:
+        memory = map_shared(fd, 1 << 12)
     again, start = decode_job(memory)
     variables = contract.given_variables(again, contract.Bytes(memory, start, []))
     own_main = sys.modules["__main__"]
@@ -103,16 +104,21 @@ def _become_task_user(order: protocol.ZygoteOrder, paths: readable.Readable) -> 
     """From root to the tasks' own user, with everything they need within reach."""
     if order.task_uid is None:
         raise ValueError("no user to become")
-    mounts = reach.make_reachable(order.task_uid, (*paths.whole, *paths.listed), order.attempts_folder)
+    mounts = reach.make_reachable(order.task_uid, (*paths.whole, *paths.listed), order.folder)
     privileges.become(order.task_uid)
     linux.prctl(linux.PR_SET_DUMPABLE, 1)  # else /proc/self is root's and the oom score cannot be set
     return mounts
 
 
-def _prepare_layers(zygote: child.Zygote) -> None:
+def _prepare_layers(zygote: child.Zygote, order: protocol.ZygoteOrder, paths: readable.Readable) -> None:
     """What every child needs of the kernel, checked and built once."""
+    if order.tier == "none":
+        if sys.platform == "linux":
+            linux.prctl(linux.PR_SET_CHILD_SUBREAPER, 1)
+            zygote.adopts_orphans = True
+        return
     if zygote.machine is None:
-        raise SandboxUnavailable("the landlock tier knows x86-64 and AArch64 machines only; allow tier none")
+        raise SandboxUnavailable("no system call table for this machine")
     zygote.landlock_abi = landlock.abi_version(zygote.machine)
     if zygote.landlock_abi < landlock.MINIMUM_ABI:
         raise SandboxUnavailable(
@@ -121,8 +127,13 @@ def _prepare_layers(zygote: child.Zygote) -> None:
         )
     zygote.filter = seccomp.build_filter(zygote.machine)
     privileges.be_first_to_go()
-    privileges.give_up_for_good()
     rlimits.limit_all_tasks()
+    if zygote.namespaces is None:
+        privileges.give_up_for_good()
+    else:
+        namespaces.enter_private_root(paths, readable.DEVICES, order.folder, zygote.machine)
+        privileges.forbid_new_ones()  # its children drop what it needs to make their namespaces
+    zygote.grants = _common_grants(paths, order.settings_folder)
 
 
 def _preload(modules: tuple[str, ...]) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ import msgspec
 import nadg
 from nadg.domain.errors import SandboxUnavailable
 from nadg.sandbox import protocol
+from nadg.sandbox.process import Exit
 
 _BOOT: Final = (
     "import sys; sys.path += [p for p in sys.argv[3:] if p not in sys.path]; "
@@ -36,14 +37,6 @@ _KEPT_VARIABLES: Final = ("TZ", "LD_LIBRARY_PATH")
 _CLOEXEC: Final = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 _STOP_SECONDS: Final = 5
 _STDERR_TAIL_BYTES: Final = 2000
-
-
-class Exit(msgspec.Struct, frozen=True):
-    """How a task's process ended, as the kernel told the zygote."""
-
-    wait_status: int
-    cpu_seconds: float
-    max_rss_bytes: int
 
 
 class TaskEvents(Protocol):
@@ -123,10 +116,10 @@ class ZygoteProcess:
             ) from error
         return self.facts
 
-    def fork(self, task: int, memory_bytes: int, fds: Sequence[int], events: TaskEvents) -> None:
+    def fork(self, task: int, folder: bytes, fds: Sequence[int], events: TaskEvents) -> None:
         """Ask for a task process. Raises SandboxUnavailable where the zygote is gone or does not listen."""
         try:
-            socket.send_fds(self._control, [protocol.FORK.pack(task, memory_bytes)], list(fds))
+            socket.send_fds(self._control, [protocol.FORK.pack(task), folder], list(fds))
         except OSError as error:
             self.kill(f"it takes no more work: {error}")
             raise SandboxUnavailable(f"the '{self.name}' sandbox process takes no work ({error})") from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from pathlib import Path
 
 from nadg.domain.errors import SandboxUnavailable
@@ -16,11 +17,19 @@ from nadg.sandbox.zygote_process import ZygoteProcess
 class Zygotes:
     """Zygotes by name; `get` gives one that is ready. Use from one event loop; `stop` at the end."""
 
-    def __init__(self, policy: Policy, tier: Tier, attempts_folder: Path, task_uid: int | None) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        tier: Tier,
+        folder: Path,
+        task_uid: int | None,
+        when_ready: Callable[[str, ZygoteProcess], None],
+    ) -> None:
         self._policy = policy
         self._tier = tier
-        self._attempts_folder = attempts_folder
+        self._folder = folder
         self._task_uid = task_uid
+        self._when_ready = when_ready
         self._current: dict[str, ZygoteProcess] = {}
         self._starting: dict[str, asyncio.Task[ZygoteProcess]] = {}
         self._all: set[ZygoteProcess] = set()
@@ -54,8 +63,7 @@ class Zygotes:
         order = ZygoteOrder(
             tier=self._tier.value,
             modules=self._policy.zygotes[name],
-            attempts_folder=str(self._attempts_folder),
-            settings_folder=str(self._attempts_folder / "settings"),
+            folder=str(self._folder),
             task_uid=self._task_uid,
         )
         try:
@@ -69,6 +77,7 @@ class Zygotes:
             self._sweep()
         old = self._current.get(name)
         self._current[name] = zygote
+        self._when_ready(name, zygote)
         if old is not None:
             old.retire()
         return zygote

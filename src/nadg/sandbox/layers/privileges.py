@@ -18,17 +18,25 @@ def become(uid: int) -> None:
 def give_up_for_good() -> None:
     """No capabilities, and no program started from here can have more rights than this process."""
     linux.drop_capabilities()
+    forbid_new_ones()
+
+
+def forbid_new_ones() -> None:
+    """No program started from here can have more rights than this process."""
     linux.prctl(linux.PR_SET_NO_NEW_PRIVS, 1)
 
 
 def require_given_up() -> None:
-    """Raises PermissionError where this process, or a program it started, could gain rights."""
-    if linux.prctl(linux.PR_GET_NO_NEW_PRIVS) != 1 or os.geteuid() == 0:
+    """Raises PermissionError where this process, or a program it started, has or could gain rights."""
+    if linux.prctl(linux.PR_GET_NO_NEW_PRIVS) != 1 or os.geteuid() == 0 or linux.has_capabilities():
         raise PermissionError("privileges were not given up")
 
 
 def die_with(parent_pid: int) -> None:
-    """Be killed when the parent ends; raises ChildProcessError where it already has."""
+    """Be killed when the parent ends; raises ChildProcessError where it already has.
+
+    A parent in another pid namespace has the number 0 here, and its end is the end of both namespaces.
+    """
     linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent_pid:
         raise ChildProcessError("the zygote ended while this process was being set up")

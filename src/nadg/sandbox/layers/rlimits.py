@@ -19,6 +19,11 @@ def limit_all_tasks() -> None:
     resource.setrlimit(resource.RLIMIT_MEMLOCK, (0, 0))
 
 
+def limit_threads(threads: int) -> None:
+    """As many threads, the first one included; binds only where the user namespace is the task's own."""
+    resource.setrlimit(resource.RLIMIT_NPROC, (threads, threads))
+
+
 def limit_task(bounds: Bounds, mapped_bytes: int) -> None:
     """Limit this process; `mapped_bytes` of address space were there before and are not counted."""
     if sys.platform == "linux":

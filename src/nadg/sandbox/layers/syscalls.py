@@ -43,7 +43,7 @@ process_vm_writev=311 renameat2=316 seccomp=317 getrandom=318 memfd_create=319 b
 userfaultfd=323 membarrier=324 copy_file_range=326 preadv2=327 pwritev2=328 statx=332 rseq=334
 pidfd_send_signal=424 io_uring_setup=425 io_uring_enter=426 io_uring_register=427 pidfd_open=434 clone3=435
 close_range=436 openat2=437 pidfd_getfd=438 faccessat2=439 epoll_pwait2=441 landlock_create_ruleset=444
-landlock_add_rule=445 landlock_restrict_self=446 fchmodat2=452
+landlock_add_rule=445 landlock_restrict_self=446 mount_setattr=442 fchmodat2=452
 """
 
 _AARCH64: Final = """
@@ -73,7 +73,7 @@ seccomp=277 getrandom=278 memfd_create=279 bpf=280 execveat=281 userfaultfd=282 
 copy_file_range=285 preadv2=286 pwritev2=287 statx=291 rseq=293 pidfd_send_signal=424 io_uring_setup=425
 io_uring_enter=426 io_uring_register=427 pidfd_open=434 clone3=435 close_range=436 openat2=437
 pidfd_getfd=438 faccessat2=439 epoll_pwait2=441 landlock_create_ruleset=444 landlock_add_rule=445
-landlock_restrict_self=446 fchmodat2=452
+landlock_restrict_self=446 mount_setattr=442 fchmodat2=452
 """
 
 _AUDIT_CODES: Final = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
