@@ -7,19 +7,20 @@ or which one failed, and the channel is closed before the code runs.
 
 from __future__ import annotations
 
+import _socket
 import atexit
 import contextlib
 import gc
 import io
 import os
 import signal
-import socket
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from typing import Final, NoReturn
 
 from nadg.domain.errors import UserError
-from nadg.sandbox import contract, protocol
+from nadg.sandbox import contract, linux, protocol
 from nadg.sandbox.job import Job, Report, decode_job, write_report
 from nadg.sandbox.layers import bpf, landlock, namespaces, privileges, rlimits, seccomp
 from nadg.sandbox.layers.syscalls import Machine
@@ -27,7 +28,6 @@ from nadg.sandbox.memory import map_shared
 
 SETUP_FAILED_STATUS: Final = 117
 _BUFFERED: Final = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
-_CLOEXEC: Final = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 
 
 class Zygote:
@@ -41,6 +41,8 @@ class Zygote:
         self.filter: bpf.Filter | None = None
         self.grants: tuple[landlock.Grant, ...] = ()
         self.namespaces: namespaces.TaskNamespaces | None = None
+        self.usual_work = (0, 0)
+        """Bytes and files of a work folder in memory, for attempts that do not ask for anything else."""
         self.mapped_bytes = 0
         self.adopts_orphans = False
 
@@ -52,8 +54,10 @@ class Child:
         self.zygote = zygote
         self.folder = folder
         self.channel_fd, self.stdout_fd, self.stderr_fd = fds
+        self.channel = _socket.socket(fileno=self.channel_fd)  # its bare kind: a `socket.socket` is a slow thing
         self.value_fds: list[int] = []
         self.ruleset: landlock.Ruleset | None = None
+        self.places: namespaces.TaskPlaces | None = None
         self.memory = memoryview(b"")
         self.inline_start = 0
         self.job: Job | None = None
@@ -64,6 +68,14 @@ class Child:
             raise RuntimeError("the job did not come yet")
         return self.job
 
+    def release(self) -> None:
+        """In the zygote, after the fork: close what belongs to the task alone."""
+        self.channel.close()
+        for fd in (self.stdout_fd, self.stderr_fd):
+            os.close(fd)
+        if self.ruleset is not None:
+            self.ruleset.close()
+
 
 Step = Callable[[Child], None]
 
@@ -72,62 +84,25 @@ class NoJob(Exception):
     """The worker let this process go before it had a job."""
 
 
-def take_streams(child: Child) -> None:
+def point_streams(child: Child) -> None:
     """An empty stdin of its own; stdout and stderr to the worker."""
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.dup2(child.stdout_fd, 1)
     os.dup2(child.stderr_fd, 2)
+    os.close(null)
 
 
-def leave_session(child: Child) -> None:
-    """No terminal, no process group shared with anyone, no signal handler of the zygote."""
-    os.setsid()
-    if not hasattr(os, "pidfd_open"):  # else the zygote has no handler
-        signal.set_wakeup_fd(-1)
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-
-
-def enter_namespaces(child: Child) -> None:
-    """Namespaces of its own, and a work folder in memory that the worker is given a descriptor of."""
-    if child.zygote.namespaces is None:
-        raise OSError("the zygote keeps no namespaces ready")
-    child.zygote.namespaces.enter(child.folder)
-    work = os.open(f"{child.folder}/work", os.O_RDONLY | os.O_DIRECTORY)
-    with socket.socket(fileno=child.channel_fd) as channel:
-        socket.send_fds(channel, [protocol.WORK_FOLDER], [work])
-        channel.detach()
-    os.close(work)
-
-
-def enter_folder(child: Child) -> None:
-    """The empty work folder becomes the current one; temporary files and settings go beside it."""
-    os.chdir(f"{child.folder}/work")
+def name_folders(child: Child) -> None:
+    """Temporary files and settings go beside the work folder, modules are looked for in it last."""
     os.environ["TMPDIR"] = os.environ["HOME"] = f"{child.folder}/tmp"
-    tempfile = sys.modules.get("tempfile")
-    if tempfile is not None:
-        vars(tempfile)["tempdir"] = None  # the zygote's is not this task's
-    sys.path.append(f"{child.folder}/work")
+    tempfile.tempdir = None  # that of another task
+    sys.path[-1] = f"{child.folder}/work"
 
 
-def protect(child: Child) -> None:
-    """Die with the zygote, and be closed to tracers; a fork does not carry either over."""
-    privileges.die_with(child.zygote.pid)
-    privileges.hide_from_tracers()
-
-
-def reseed(child: Child) -> None:
-    """numpy's global generator would give every child the same numbers; `random` reseeds itself."""
-    numpy_random = sys.modules.get("numpy.random")
-    if numpy_random is not None:
-        numpy_random.seed()
-
-
-def list_files(child: Child) -> None:
-    """Only the Python installation and the given files are to be read, only work and tmp to be written."""
+def list_common_files(child: Child) -> None:
+    """The Python installation is to be read, and little else."""
     child.ruleset = common_ruleset(child.zygote)
-    writable = [landlock.writing(f"{child.folder}/{name}") for name in ("work", "tmp")]
-    child.ruleset.allow([*writable, landlock.reading(f"{child.folder}/given")])
 
 
 def common_ruleset(zygote: Zygote) -> landlock.Ruleset:
@@ -139,15 +114,66 @@ def common_ruleset(zygote: Zygote) -> landlock.Ruleset:
     return ruleset
 
 
+def list_own_files(child: Child) -> None:
+    """Only work and tmp are to be written, and what is given to be read."""
+    if child.ruleset is None:
+        raise OSError("no Landlock ruleset was made")
+    grants = [landlock.writing(f"{child.folder}/work"), landlock.writing(f"{child.folder}/tmp")]
+    grants.append(landlock.reading(f"{child.folder}/given"))
+    child.ruleset.allow(grants)
+    for grant in grants:
+        os.close(grant.fd)
+
+
+def place_namespaces(child: Child) -> None:
+    child.places = namespaces.TaskPlaces(child.folder, *child.zygote.usual_work)
+
+
+def enter_folder(child: Child) -> None:
+    """The empty work folder becomes the current one."""
+    os.chdir(f"{child.folder}/work")
+
+
+def leave_session(_child: Child) -> None:
+    """No terminal, no process group shared with anyone, no signal handler of the zygote."""
+    os.setsid()
+    if not hasattr(os, "pidfd_open"):  # else the zygote has no handler
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+
+
+def enter_namespaces(child: Child) -> None:
+    """Namespaces of its own, and a work folder in memory that the worker is given a descriptor of."""
+    if child.zygote.namespaces is None or child.places is None:
+        raise OSError("the zygote keeps no namespaces ready")
+    child.zygote.namespaces.enter(child.places)
+    work = os.open("work", os.O_RDONLY | os.O_DIRECTORY)
+    child.channel.sendmsg((protocol.WORK_FOLDER,), protocol.with_descriptor(work))
+    os.fchdir(work)
+
+
+def protect(child: Child) -> None:
+    """Die with the zygote, and be closed to tracers; a fork carries over neither."""
+    privileges.die_with(child.zygote.pid)
+    privileges.hide_from_tracers()
+
+
+def reseed(_child: Child) -> None:
+    """numpy's global generator would give every child the same numbers; `random` reseeds itself."""
+    numpy_random = sys.modules.get("numpy.random")
+    if numpy_random is not None:
+        numpy_random.seed()
+
+
 def receive_job(child: Child) -> None:
     """Wait for the job. Raises NoJob where none will come."""
-    with socket.socket(fileno=child.channel_fd) as channel:
-        message, fds, _, _ = socket.recv_fds(channel, protocol.JOB.size, protocol.MAX_FDS, _CLOEXEC)
-        channel.detach()
+    message, ancillary, _, _ = child.channel.recvmsg(
+        protocol.JOB.size, protocol.DESCRIPTORS_BYTES, protocol.CLOEXEC
+    )
     if not message:
         raise NoJob
     (memory_bytes,) = protocol.JOB.unpack(message)
-    memory_fd, *child.value_fds = fds
+    memory_fd, *child.value_fds = protocol.descriptors_in(ancillary)
     child.memory = map_shared(memory_fd, memory_bytes)
     child.job, child.inline_start = decode_job(child.memory)
 
@@ -157,16 +183,18 @@ def limit_resources(child: Child) -> None:
 
 
 def bound_namespaces(child: Child) -> None:
-    """The limits that the kernel keeps for a task with namespaces of its own."""
+    """The limits that the kernel keeps for a task with its own namespaces; then the right to change them goes."""
     bounds = child.known_job.bounds
-    namespaces.bound_work(child.folder, bounds.artifact_bytes, bounds.artifact_count)
+    if child.places is None:
+        raise OSError("the task has no namespaces")
+    child.places.bound_work(bounds.artifact_bytes, bounds.artifact_count)
     rlimits.limit_threads(bounds.threads)
-    privileges.give_up_for_good()
+    linux.drop_capabilities()
+    privileges.require_given_up()
 
 
 def restrict_files(child: Child) -> None:
     """Put the list of files into force, for good."""
-    privileges.require_given_up()
     if child.ruleset is None:
         raise OSError("no Landlock ruleset was made")
     child.ruleset.enter()
@@ -193,23 +221,29 @@ def report_ready(child: Child) -> None:
     child.channel_fd = -1
 
 
-_FIRST: Final = (take_streams, leave_session)
-_READY: Final = (enter_folder, protect, reseed, list_files, receive_job, limit_resources)
-_LAST: Final = (restrict_files, close_descriptors, filter_calls, report_ready)
-STEPS: Final[dict[str, tuple[Step, ...]]] = {
-    "namespaces": (*_FIRST, enter_namespaces, *_READY, bound_namespaces, *_LAST),
-    "landlock": (*_FIRST, *_READY, *_LAST),
-    "none": (*_FIRST, enter_folder, reseed, receive_job, limit_resources, close_descriptors, report_ready),
+_NAMED: Final = (point_streams, name_folders)
+_WAITING: Final = (protect, reseed, receive_job, limit_resources)
+_CLOSED: Final = (restrict_files, close_descriptors, filter_calls, report_ready)
+BEFORE_FORK: Final[dict[str, tuple[Step, ...]]] = {
+    "namespaces": (*_NAMED, list_common_files, place_namespaces),
+    "landlock": (*_NAMED, list_common_files, list_own_files, enter_folder),
+    "none": (*_NAMED, enter_folder),
 }
-"""The steps of each tier, in order; those up to `receive_job` are taken ahead of need."""
+"""What the zygote does on behalf of the next task, which inherits it: there it costs a third, since no page of
+memory has to be copied for it."""
+STEPS: Final[dict[str, tuple[Step, ...]]] = {
+    "namespaces": (leave_session, enter_namespaces, list_own_files, *_WAITING, bound_namespaces, *_CLOSED),
+    "landlock": (leave_session, *_WAITING, *_CLOSED),
+    "none": (leave_session, reseed, receive_job, limit_resources, close_descriptors, report_ready),
+}
+"""The steps of the task itself, in order; those up to `receive_job` are taken ahead of need."""
 
 
 def run_child(child: Child, steps: Sequence[Step]) -> NoReturn:
     """Take every step, run the code, leave. Never returns to the zygote's loop, whatever happens."""
-    status, place = SETUP_FAILED_STATUS, "start"
+    status, taken = SETUP_FAILED_STATUS, -1
     try:
-        for step in steps:
-            place = step.__name__
+        for taken, step in enumerate(steps):  # noqa: B007 told where a step fails
             step(child)
         status = _carry_out(child)
     except NoJob:
@@ -217,7 +251,8 @@ def run_child(child: Child, steps: Sequence[Step]) -> NoReturn:
     except BaseException as error:  # noqa: BLE001 this process ends here; the reason goes to the worker
         if child.channel_fd >= 0:
             with contextlib.suppress(OSError):
-                os.write(child.channel_fd, f"{place}: {error}"[:1000].encode("utf-8", "replace"))
+                told = f"{steps[taken].__name__}: {error}"[:1000]
+                os.write(child.channel_fd, told.encode("utf-8", "replace"))
     finally:
         os._exit(status)
 

@@ -12,21 +12,19 @@ import resource
 import select
 import signal
 import socket
+import struct
 import sys
-from typing import Final
 
 from nadg.sandbox import child, protocol
-
-_CLOEXEC: Final = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 
 
 class ForkServer:
     """The fork loop. On Linux the ends of children are seen through pidfds, elsewhere through SIGCHLD."""
 
-    def __init__(self, control: socket.socket, zygote: child.Zygote, steps: tuple[child.Step, ...]) -> None:
+    def __init__(self, control: socket.socket, zygote: child.Zygote, tier: str) -> None:
         self._control = control
         self._zygote = zygote
-        self._steps = steps
+        self._before, self._steps = child.BEFORE_FORK[tier], child.STEPS[tier]
         self._tasks: dict[int, int] = {}
         self._pidfds: dict[int, int] = {}
         self._poller = select.poll()
@@ -71,32 +69,46 @@ class ForkServer:
 
     def _accept(self) -> bool:
         """Take one order to fork; False at the end of the socket."""
-        message, fds, _, _ = socket.recv_fds(self._control, 4096, protocol.MAX_FDS, _CLOEXEC)
+        message, ancillary, _, _ = self._control.recvmsg(4096, protocol.DESCRIPTORS_BYTES, protocol.CLOEXEC)
         if not message:
             return False
-        (task,) = protocol.FORK.unpack_from(message)
+        fds = protocol.descriptors_in(ancillary)
         try:
-            pid = self._fork(message, fds)
+            task, order = self._read_order(message, fds)
+        except (struct.error, ValueError, OSError):
+            for fd in fds:
+                os.close(fd)
+            return True  # not the worker's words: nothing is made of them
+        try:
+            pid = self._fork(order)
         except OSError as error:
-            self._control.send(protocol.REFUSED.pack(b"N", task) + str(error).encode())
-            pid = -1
-        for fd in fds:
-            os.close(fd)
-        if pid > 0:
+            self._control.send(protocol.REFUSED.pack(b"N", task) + str(error).encode()[:1000])
+        else:
             self._tasks[pid] = task
             self._tell_started(task, pid)
+        finally:
+            order.release()
         return True
 
-    def _fork(self, message: bytes, fds: list[int]) -> int:
+    def _read_order(self, message: bytes, fds: list[int]) -> tuple[int, child.Child]:
+        """Raises struct.error, ValueError or OSError where this is no order."""
+        (task,) = protocol.FORK.unpack_from(message)
+        folder = os.fsdecode(message[protocol.FORK.size :])
+        if "\0" in folder or len(set(fds)) != protocol.FORK_FDS:
+            raise ValueError("not an order")
+        return task, child.Child(self._zygote, folder, fds)
+
+    def _fork(self, order: child.Child) -> int:
         """The new task's process id; in the task itself this does not return."""
+        for step in self._before:
+            step(order)
         namespaces = self._zygote.namespaces
         if namespaces is not None:
             namespaces.open_pids()
         try:
             pid = os.fork()
             if pid == 0:
-                folder = os.fsdecode(message[protocol.FORK.size :])
-                child.run_child(child.Child(self._zygote, folder, fds), self._steps)
+                child.run_child(order, self._steps)
         finally:
             if namespaces is not None:
                 namespaces.close_pids()
@@ -110,14 +122,18 @@ class ForkServer:
         pidfd = os.pidfd_open(pid)
         self._pidfds[pidfd] = pid
         self._poller.register(pidfd, select.POLLIN)
-        socket.send_fds(self._control, [message], [pidfd])
+        self._control.sendmsg((message,), protocol.with_descriptor(pidfd))
 
     def _reap(self, pidfd: int) -> None:
-        """A child has ended. It stays a zombie, its group's number its own, until the whole group is killed."""
+        """A child has ended.
+
+        Where it could make processes, it stays a zombie, its group's number its own, until all of them are killed.
+        """
         self._poller.unregister(pidfd)
         os.close(pidfd)
         pid = self._pidfds.pop(pidfd)
-        _kill(pid)
+        if self._zygote.adopts_orphans:
+            _kill(pid)
         ended = os.wait4(pid, 0)
         if self._zygote.adopts_orphans:
             _wait_for_group(pid)

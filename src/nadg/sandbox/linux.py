@@ -46,6 +46,9 @@ _libc = ctypes.CDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
 _libc.syscall.argtypes = [ctypes.c_long] * 7
 _ZEROS = (0,) * 6
+_CAPABILITIES_VERSION_3 = (ctypes.c_uint32 * 2)(0x20080522, 0)
+_NONE = (ctypes.c_uint32 * 6)()
+_FOUND = (ctypes.c_uint32 * 6)()
 if sys.platform == "linux":
     _libc.prctl.argtypes = [ctypes.c_int] + [ctypes.c_ulong] * 4
 
@@ -75,15 +78,9 @@ def unshare(flags: int) -> None:
     _checked(int(_libc.unshare(ctypes.c_int(flags))), "unshare")
 
 
-def mount(source: str, target: str, kind: str | None, flags: int, options: str = "") -> None:
-    done = _libc.mount(
-        os.fsencode(source),
-        os.fsencode(target),
-        kind.encode() if kind else None,
-        ctypes.c_ulong(flags),
-        options.encode(),
-    )
-    _checked(int(done), f"mount {target}")
+def mount(source: bytes, target: bytes, kind: bytes | None, flags: int, options: bytes = b"") -> None:
+    done = _libc.mount(source, target, kind, ctypes.c_ulong(flags), options)
+    _checked(int(done), f"mount {os.fsdecode(target)}" if done else "")
 
 
 def setns(fd: int, kind: int) -> None:
@@ -112,15 +109,14 @@ def set_host_name(name: str) -> None:
 
 def has_capabilities() -> bool:
     """Whether this thread has any capability, effective or permitted or inheritable."""
-    version_3 = (ctypes.c_uint32 * 2)(0x20080522, 0)
-    found = (ctypes.c_uint32 * 6)()
-    _checked(int(_libc.capget(version_3, found)), "capget")
-    return any(found)
+    _checked(int(_libc.capget(_CAPABILITIES_VERSION_3, _FOUND)), "capget")
+    return any(_FOUND)
 
 
 def drop_capabilities() -> None:
-    """Give up every capability, inheritable and ambient ones too; harmless where there is none."""
+    """Give up every capability; harmless where there is none."""
+    _checked(int(_libc.capset(_CAPABILITIES_VERSION_3, _NONE)), "capset")
+
+
+def drop_ambient_capabilities() -> None:
     prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL)
-    version_3 = (ctypes.c_uint32 * 2)(0x20080522, 0)
-    nothing = (ctypes.c_uint32 * 6)()
-    _checked(int(_libc.capset(version_3, nothing)), "capset")

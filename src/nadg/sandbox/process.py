@@ -19,7 +19,6 @@ from nadg.sandbox import protocol
 from nadg.sandbox.lane import Lane
 
 _KIND: Final = socket.SOCK_SEQPACKET if sys.platform == "linux" else socket.SOCK_DGRAM
-_CLOEXEC: Final = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 _MESSAGE_BYTES: Final = 2000
 
 
@@ -164,7 +163,7 @@ def received(channel: socket.socket) -> list[tuple[bytes, list[int]]]:
     was_reset = False
     while True:
         try:
-            message, fds, _, _ = socket.recv_fds(channel, _MESSAGE_BYTES, 1, _CLOEXEC)
+            message, fds, _, _ = socket.recv_fds(channel, _MESSAGE_BYTES, 1, protocol.CLOEXEC)
         except ConnectionResetError:
             if was_reset:
                 return messages

@@ -76,16 +76,16 @@ def _closed_ancestor(path: str) -> str:
 def _lay_over(covers: dict[str, str], attempts_folder: str) -> None:
     """Mount an empty folder over each closed one, then the wanted trees in their old places."""
     linux.unshare(linux.CLONE_NEWNS)
-    linux.mount("none", "/", None, linux.MS_REC | linux.MS_PRIVATE)
+    linux.mount(b"none", b"/", None, linux.MS_REC | linux.MS_PRIVATE)
     wanted = {path: os.open(path, os.O_PATH) for path in covers}
     for folder in sorted(set(covers.values())):
-        linux.mount("tmpfs", folder, "tmpfs", _SAFE, "mode=0711,size=1m")
+        linux.mount(b"tmpfs", os.fsencode(folder), b"tmpfs", _SAFE, b"mode=0711,size=1m")
     for path, fd in wanted.items():
         _make_mount_point(path, fd)
-        linux.mount(f"/proc/self/fd/{fd}", path, None, linux.MS_BIND)
+        linux.mount(b"/proc/self/fd/%d" % fd, os.fsencode(path), None, linux.MS_BIND)
         os.close(fd)
         access = linux.MS_NOEXEC if path == attempts_folder else linux.MS_RDONLY
-        linux.mount("none", path, None, linux.MS_REMOUNT | linux.MS_BIND | _SAFE | access)
+        linux.mount(b"none", os.fsencode(path), None, linux.MS_REMOUNT | linux.MS_BIND | _SAFE | access)
 
 
 def _make_mount_point(path: str, fd: int) -> None:

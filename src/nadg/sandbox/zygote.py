@@ -14,7 +14,6 @@ import os
 import resource
 import socket
 import sys
-import tempfile  # noqa: F401 most tasks use it
 from pathlib import Path
 from typing import TextIO, cast
 
@@ -38,7 +37,7 @@ def main(control_fd: int, order_text: str) -> None:
     except (SandboxUnavailable, OSError, ImportError) as error:
         control.send(protocol.FAILED + str(error).encode("utf-8", "replace")[:2000])
         return
-    server = ForkServer(control, zygote, child.STEPS[order.tier])
+    server = ForkServer(control, zygote, order.tier)
     gc.collect()
     gc.freeze()
     gc.disable()  # until a child runs its code: a collection while it is set up would only copy pages
@@ -55,7 +54,9 @@ def prepare(order: protocol.ZygoteOrder) -> tuple[child.Zygote, protocol.ZygoteF
     if order.tier == "namespaces":
         namespaces.enter_for_zygote()
         zygote.pid, zygote.namespaces = 0, namespaces.TaskNamespaces()
+        zygote.usual_work = (order.usual_bytes, order.usual_files)
     absent = _preload(order.modules)
+    sys.path.append("")  # each task's work folder in turn
     _line_buffer_streams()
     zygote.mapped_bytes, resident_bytes = _memory_use()
     threads = _require_one_thread()
@@ -130,8 +131,10 @@ def _prepare_layers(zygote: child.Zygote, order: protocol.ZygoteOrder, paths: re
     rlimits.limit_all_tasks()
     if zygote.namespaces is None:
         privileges.give_up_for_good()
+        privileges.require_given_up()
     else:
         namespaces.enter_private_root(paths, readable.DEVICES, order.folder, zygote.machine)
+        linux.drop_ambient_capabilities()
         privileges.forbid_new_ones()  # its children drop what it needs to make their namespaces
     zygote.grants = _common_grants(paths, order.settings_folder)
 

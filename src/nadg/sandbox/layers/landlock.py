@@ -28,6 +28,7 @@ _ON_FILES: Final = _WRITE_FILE | _READ_FILE | _TRUNCATE
 _NET_BIND_AND_CONNECT: Final = 3
 _SCOPE_ABSTRACT_SOCKETS_AND_SIGNALS: Final = 3
 _RULE_PATH_BENEATH: Final = 1
+_RULE: Final = struct.Struct("=Qi")
 _CREATE_RULESET_VERSION: Final = 1
 
 
@@ -89,10 +90,10 @@ class Ruleset:
 
     def allow(self, grants: Iterable[Grant]) -> None:
         """Let what is under each descriptor be used so."""
-        number, rule = self._numbers["landlock_add_rule"], ctypes.addressof(self._rule)
-        for grant in grants:
-            struct.pack_into("=Qi", self._rule, 0, grant.access, grant.fd)
-            linux.syscall("landlock_add_rule", number, self._fd, _RULE_PATH_BENEATH, rule)
+        number, ruleset, rule = self._numbers["landlock_add_rule"], self._fd, ctypes.addressof(self._rule)
+        for fd, access in grants:
+            _RULE.pack_into(self._rule, 0, access, fd)
+            linux.syscall("landlock_add_rule", number, ruleset, _RULE_PATH_BENEATH, rule)
 
     def enter(self) -> None:
         """Restrict this process and all threads it will start; needs no_new_privs and a single thread."""

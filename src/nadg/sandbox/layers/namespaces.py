@@ -55,8 +55,8 @@ def enter_for_zygote() -> None:
 def enter_private_root(paths: Readable, devices: Sequence[str], folder: str, machine: Machine) -> None:
     """Leave all of the file tree behind but the given paths, read-only, and the sandbox's folder."""
     root = root_of(folder)
-    linux.mount("none", "/", None, linux.MS_REC | linux.MS_PRIVATE)
-    linux.mount("root", root, "tmpfs", linux.MS_NOSUID | linux.MS_NODEV, "mode=0755,size=1m")
+    linux.mount(b"none", b"/", None, linux.MS_REC | linux.MS_PRIVATE)
+    linux.mount(b"root", os.fsencode(root), b"tmpfs", linux.MS_NOSUID | linux.MS_NODEV, b"mode=0755,size=1m")
     number = machine.numbers["mount_setattr"]
     for path in sorted({*paths.whole, *devices}):
         no_devices = 0 if path.startswith("/dev/") else linux.MOUNT_ATTR_NODEV
@@ -79,7 +79,7 @@ def _bring(path: str, root: str, attributes: int, number: int) -> None:
         place.mkdir(exist_ok=True)
     else:
         place.touch()
-    linux.mount(path, str(place), None, linux.MS_BIND | linux.MS_REC)
+    linux.mount(os.fsencode(path), os.fsencode(place), None, linux.MS_BIND | linux.MS_REC)
     linux.set_mount_attributes(number, str(place), attributes, recursive=True)
 
 
@@ -106,29 +106,40 @@ class TaskNamespaces:
         """After that fork: let the next one be a process of the zygote's own again."""
         linux.setns(self._own_pids, linux.CLONE_NEWPID)
 
-    def enter(self, folder: str) -> None:
+    def enter(self, places: TaskPlaces) -> None:
         """In a task: leave the zygote's namespaces and put a work folder in memory over the lanes.
 
-        What was given stays visible; the folders of all other attempts do not.
+        What was given stays visible; the folders of all other attempts do not. Its own becomes the current one.
         """
-        lanes, given = _lanes_folder(folder), f"{folder}/given"
         linux.unshare(_OF_TASKS)
         self._ids.map_in(self._proc)
-        os.chdir(given)
-        linux.mount("work", lanes, "tmpfs", _WORK_FLAGS, f"mode=0700,size={SPARE_BYTES},nr_inodes={SPARE_FILES}")
-        for name in ("", "/work", "/tmp", "/given"):
-            os.mkdir(folder + name, 0o700)  # noqa: PTH102 on the way to every attempt, and Path is slow
-        linux.mount(".", given, None, linux.MS_BIND)
+        os.chdir(places.given)
+        linux.mount(b"work", places.lanes, b"tmpfs", _WORK_FLAGS, places.options)
+        for name in places.to_make:
+            os.mkdir(name, 0o700)  # noqa: PTH102 on the way to every attempt, and Path is slow
+        linux.mount(b".", places.given, None, linux.MS_BIND, b"")
+        os.chdir(places.folder)
 
 
-def bound_work(folder: str, size_bytes: int, files: int) -> None:
-    """Let the kernel refuse more than so many bytes and files in a task's folders."""
-    options = f"size={size_bytes + SPARE_BYTES},nr_inodes={files + SPARE_FILES}"
-    linux.mount("none", _lanes_folder(folder), None, linux.MS_REMOUNT | _WORK_FLAGS, options)
+class TaskPlaces:
+    """Where the parts of a task's work folder are, and what it is to hold; put together before the fork."""
+
+    def __init__(self, folder: str, usual_bytes: int, usual_files: int) -> None:
+        self.folder = os.fsencode(folder)
+        self.lanes = self.folder.rpartition(b"/")[0]
+        self.given = self.folder + b"/given"
+        self.to_make = (self.folder, self.folder + b"/work", self.folder + b"/tmp", self.given)
+        self._usual = (usual_bytes, usual_files)
+        self.options = b"mode=0700," + _room(usual_bytes, usual_files)
+
+    def bound_work(self, size_bytes: int, files: int) -> None:
+        """Let the kernel refuse more than so many bytes and files in a task's folders."""
+        if (size_bytes, files) != self._usual:
+            linux.mount(b"none", self.lanes, None, linux.MS_REMOUNT | _WORK_FLAGS, _room(size_bytes, files))
 
 
-def _lanes_folder(folder: str) -> str:
-    return folder.rpartition("/")[0]
+def _room(size_bytes: int, files: int) -> bytes:
+    return b"size=%d,nr_inodes=%d" % (size_bytes + SPARE_BYTES, files + SPARE_FILES)
 
 
 class _Ids:

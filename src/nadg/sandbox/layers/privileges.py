@@ -17,12 +17,13 @@ def become(uid: int) -> None:
 
 def give_up_for_good() -> None:
     """No capabilities, and no program started from here can have more rights than this process."""
+    linux.drop_ambient_capabilities()
     linux.drop_capabilities()
     forbid_new_ones()
 
 
 def forbid_new_ones() -> None:
-    """No program started from here can have more rights than this process."""
+    """No program started from here can have more rights than this process, nor can its children."""
     linux.prctl(linux.PR_SET_NO_NEW_PRIVS, 1)
 
 
