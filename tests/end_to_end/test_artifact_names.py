@@ -30,7 +30,7 @@ NAMES = (
     b"twin.TXT",
     "é".encode(),
     "e\u0301".encode(),
-    b"a:b|c?d*e<f>g\"h\\i",
+    b'a:b|c?d*e<f>g"h\\i',
     "gpj.\u202eexe".encode(),
     b"-rf",
     b"%41",
