@@ -59,10 +59,14 @@ for folder, _, files in os.walk(os.fsencode(needs_files["make"])):
             found.append([name.hex(), content.read().hex()])
 result = sorted(found)
 """
+INPUT = "\\xff two\nlines.txt"
+"""The name of an input whose first byte is no text."""
+GIVEN = f"result = open(inputs[{INPUT!r}]).read()"
 PLAN = {
     "goal": "names",
     "subtasks": [
         {"id": "make", "work": {"kind": "python", "code": MAKE}},
+        {"id": "given", "inputs": [INPUT], "work": {"kind": "python", "code": GIVEN}},
         {"id": "read", "needs": ["make"], "work": {"kind": "python", "code": READ}},
         {"id": "report", "needs": ["make", "read"], "work": {"kind": "skill", "skill": "report.compose"}},
     ],
@@ -73,10 +77,12 @@ def exported(folder: Path) -> dict[str, Any]:
     """The content of run.json."""
     plan = folder / "plan.json"
     plan.write_bytes(msgspec.json.encode(PLAN))
+    given = folder / os.fsdecode(bytes_of_name(INPUT))
+    given.write_text("read")
 
     async def inside() -> None:
         async with open_grid(Settings(home=folder / "home"), workers=1) as grid:
-            planned = await grid.plan(None, plan, [])
+            planned = await grid.plan(None, plan, [given])
             record = await grid.run(planned, RunOptions(), QuietWatcher())
             await grid.export(record.id, folder / "out")
 
@@ -88,7 +94,9 @@ def exported(folder: Path) -> dict[str, Any]:
 def test_files_of_any_name_reach_the_next_subtask_and_the_user(tmp_path: Path) -> None:
     document = exported(tmp_path)
     assert document["state"] == "succeeded", document["reason"]
-    make, read, _ = document["subtasks"]
+    make, given, read, _ = document["subtasks"]
+    assert given["result"] == "read"
+    assert list(document["inputs"]) == [INPUT]
     assert read["result"] == [[name.hex(), name.hex()] for name in sorted(NAMES)], "given as they were made"
 
     artifacts = make["artifacts"]
