@@ -182,6 +182,7 @@ def test_a_failed_run_exits_1_and_says_why(folder: Folder) -> None:
     run_id = json.loads((folder.path / "here" / "run.json").read_text())["id"]
     shown = folder.nadg("runs", "show", run_id).stdout
     assert f"{run_id}/bad/0/1:\nTraceback" in shown, "the words of the code itself help"
+    assert re.search(r"^SUBTASK +SIZE +FILE *\ngood +1 B +made.txt", shown, re.M)
 
 
 def test_the_deadline_fails_the_run(folder: Folder) -> None:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import datetime
 import json
-from pathlib import Path, PureWindowsPath
+from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from nadg.domain.assignment import Whole
 from nadg.domain.blob import FileRef, Value
@@ -20,13 +19,18 @@ from nadg.domain.states import AttemptState, RunState, ShardState, SubtaskState
 from nadg.domain.tier import Tier
 from nadg.link.blobfolder import BlobFolder
 from nadg.orchestrator.answer import compose_answer
-from nadg.orchestrator.export import export_run, safe_name
+from nadg.orchestrator.export import export_run
 
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 
 
 def record(
-    blobs: BlobFolder, result: bytes | None, *, state: RunState = RunState.SUCCEEDED, names: tuple[str, ...] = ()
+    blobs: BlobFolder,
+    result: bytes | None,
+    *,
+    state: RunState = RunState.SUCCEEDED,
+    names: tuple[str, ...] = (),
+    subtask_id: str = "a",
 ) -> RunRecord:
     receipt = Receipt(
         worker="w1",
@@ -48,7 +52,7 @@ def record(
     )
     shard = ShardRecord(index=0, state=ShardState.SUCCEEDED, piece=Whole(), attempts=(attempt,))
     subtask = SubtaskRecord(
-        id="a",
+        id=subtask_id,
         state=SubtaskState.SUCCEEDED if result is not None else SubtaskState.FAILED,
         reason="" if result is not None else "ValueError: no",
         result=Value(inline=result) if result is not None else None,
@@ -61,7 +65,7 @@ def record(
         planner="file",
         state=state,
         reason="" if state is RunState.SUCCEEDED else "a failed: ValueError: no",
-        plan=Plan(goal="The goal", subtasks=(Subtask(id="a", work=PythonWork(kind="python", code="1")),)),
+        plan=Plan(goal="The goal", subtasks=(Subtask(id=subtask_id, work=PythonWork(kind="python", code="1")),)),
         inputs=(),
         options=RunOptions(),
         created_at=NOW,
@@ -113,17 +117,64 @@ def test_a_failed_run_says_so_first(tmp_path: Path) -> None:
     assert "- **a** failed: ValueError: no" in text
 
 
-@given(st.text(st.characters(exclude_categories=["Cs"]), max_size=40))
-def test_a_safe_name_never_leaves_its_folder_on_any_system(name: str) -> None:
-    safe = safe_name(name)
-    assert safe
-    path = PureWindowsPath(safe)
-    assert not path.is_absolute()
-    assert not path.drive
-    assert ".." not in path.parts
-    assert not path.is_reserved()
+ODD_NAMES = (
+    "a", "A", "a/b", "con", "NUL.txt", "dot.", "two\nlines", "\\xff", "\\x5cxff", "é", "e\u0301", "a:b|c?.txt",
+    "back\\slash", "gpj.\u202eexe", "x" * 255, "漢" * 85, "d/" * 60 + "f", "-rf", "~1", "100%",
+)  # fmt: skip
 
 
-def test_different_names_stay_different() -> None:
-    names = ["a:b", "a%3Ab", "a?b", "con", "%63on", "x.", "x%2E"]
-    assert len({safe_name(name) for name in names}) == len(names)
+def test_artifacts_of_any_name_are_unpacked_and_recorded(tmp_path: Path) -> None:
+    """Each is a file of its own, and `run.json` says which; the content of each is its name."""
+    blobs = BlobFolder(tmp_path / "blobs")
+    document = export_run(record(blobs, b"1", names=ODD_NAMES), tmp_path / "out", blobs)
+    assert json.loads((tmp_path / "out/run.json").read_text()) == document
+    artifacts = document["subtasks"][0]["artifacts"]
+    assert tuple(one["name"] for one in artifacts) == ODD_NAMES
+    for one in artifacts:
+        assert (tmp_path / "out" / one["path"]).read_text() == one["name"]
+    written = [path for path in (tmp_path / "out/artifacts").rglob("*") if path.is_file()]
+    assert len(written) == len(ODD_NAMES)
+
+
+def test_names_that_point_elsewhere_stay_within(tmp_path: Path) -> None:
+    """A worker of somebody else may say anything."""
+    names = ("../../escaped", "/escaped", "..", ".", "", "a/../../../escaped", "\\x2e\\x2e/escaped")
+    blobs = BlobFolder(tmp_path / "blobs")
+    document = export_run(record(blobs, b"1", names=names), tmp_path / "run/out", blobs)
+    for one in document["subtasks"][0]["artifacts"]:
+        assert (tmp_path / "run/out" / one["path"]).read_text() == one["name"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["blobs", "run"]
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["out"]
+    assert [path.name for path in (tmp_path / "run/out/artifacts").iterdir()] == ["a"]
+
+
+def test_a_subtask_with_the_name_of_a_device_has_a_folder_on_windows(tmp_path: Path) -> None:
+    blobs = BlobFolder(tmp_path / "blobs")
+    run = record(blobs, b"1", names=("plot.png",), subtask_id="aux")
+    document = export_run(run, tmp_path / "out", blobs)
+    assert document["subtasks"][0]["artifacts"][0]["path"] == "artifacts/%61ux/plot.png"
+    assert (tmp_path / "out/artifacts/%61ux/plot.png").is_file()
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("plot.png", "![plot.png](artifacts/a/plot.png)"),
+        ("a b](x).png", "![a b\\](x).png](artifacts/a/a%20b%5D%28x%29.png)"),
+        ("two\nlines.png", "![two\\\\x0alines.png](artifacts/a/two%250Alines.png)"),
+    ],
+)
+def test_the_answer_shows_pictures_where_they_are_unpacked(tmp_path: Path, name: str, shown: str) -> None:
+    blobs = BlobFolder(tmp_path / "blobs")
+    run = record(blobs, b"1", names=(name,))
+    document = export_run(run, tmp_path / "out", blobs)
+    assert compose_answer(run, blobs).endswith(f"\n\n{shown}\n")
+    link = shown.rpartition("](")[2].removesuffix(")")
+    assert unquote(link) == document["subtasks"][0]["artifacts"][0]["path"]
+
+
+def test_an_answer_of_very_many_pictures_shows_some(tmp_path: Path) -> None:
+    blobs = BlobFolder(tmp_path / "blobs")
+    text = compose_answer(record(blobs, b"1", names=tuple(f"{number}.png" for number in range(1100))), blobs)
+    assert text.count("![") == 100
+    assert "1,000 more pictures" in text

@@ -157,3 +157,12 @@ def test_artifacts_keep_their_names_unless_two_shards_share_one() -> None:
     assert [file.name for file in apart] == ["a.png", "b.png"]
     shared = gather_artifacts(with_parts((b"1", False, ("a.png",)), (b"1", False, ("a.png",))))
     assert [file.name for file in shared] == ["shard-00000/a.png", "shard-00001/a.png"]
+
+
+@pytest.mark.parametrize(("one", "other"), [("a", "a/b"), ("a/b/c", "a"), ("a/b", "a/b/c/d")])
+def test_a_file_and_a_folder_of_one_name_stand_apart(one: str, other: str) -> None:
+    """No disk could hold both: neither the next subtask's nor the user's."""
+    shared = gather_artifacts(with_parts((b"1", False, (one,)), (b"1", False, (other, "ab"))))
+    assert [file.name for file in shared] == [f"shard-00000/{one}", f"shard-00001/{other}", "shard-00001/ab"]
+    alone = gather_artifacts(with_parts((b"1", False, (one,)), (b"1", False, (f"x{other}", "ab"))))
+    assert [file.name for file in alone] == [one, f"x{other}", "ab"]

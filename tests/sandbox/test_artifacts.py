@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -80,9 +81,14 @@ def test_the_collector_takes_regular_files_with_one_name_only(tmp_path: Path, bo
     (folder / "symdir").symlink_to(tmp_path / "secrets")
     os.link(tmp_path / "secret", folder / "hard")
     os.mkfifo(folder / "fifo")
+    os.mknod(folder / "socket", stat.S_IFSOCK)
+    refused = ["fifo", "hard", "socket", "sym", "symdir"]
+    if os.geteuid() == 0:
+        os.mknod(folder / "device", stat.S_IFCHR, os.makedev(1, 5))  # as /dev/zero, which never ends
+        refused.insert(0, "device")
     files, notes = _collect(folder, box.blobs)
     assert files == {"good": b"good"}
-    assert sorted(note.partition(":")[0] for note in notes) == ["fifo", "hard", "sym", "symdir"]
+    assert [note.partition(":")[0] for note in notes] == refused
 
 
 def test_too_deep_folders_are_noted_not_walked(box: Any) -> None:

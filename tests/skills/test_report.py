@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -136,6 +137,16 @@ def test_files_of_plain_work_are_linked(compose: Call, tmp_path: Path) -> None:
     text = compose({"made": 1}, {"made": folder})["markdown"]
     assert "![A b](artifacts/made/a%20b.png)" in text
     assert "Files: [deep/c.csv](artifacts/made/deep/c.csv)" in text
+
+
+def test_files_of_any_name_are_linked_to_where_they_are_unpacked(compose: Call, tmp_path: Path) -> None:
+    folder = tmp_path / "odd"
+    folder.mkdir()
+    for name in (b"\xff.txt", b"two\nlines.png", b"A.csv", b"a.csv"):
+        (folder / os.fsdecode(name)).touch()
+    report = compose({"odd": 1}, {"odd": folder})
+    links = {unquote(link) for link in LINK.findall(report["markdown"])}
+    assert links == {f"artifacts/odd/{path}" for path in ("%5Cxff.txt", "two%0Alines.png", "A.csv", "a%-2.csv")}
 
 
 def test_many_results_of_one_skill_become_one_section(compose: Call) -> None:

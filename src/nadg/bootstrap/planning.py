@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ import msgspec
 from nadg.bootstrap.home import Home
 from nadg.domain.blob import BlobRef
 from nadg.domain.errors import UserError
+from nadg.domain.file_names import name_of_bytes
 from nadg.domain.inputs import InputFile
 from nadg.domain.plan import Plan
 from nadg.domain.skill import SkillSpec
@@ -60,12 +62,11 @@ def take_inputs(paths: Sequence[Path], blobs: BlobFolder) -> tuple[InputFile, ..
     seen: dict[str, Path] = {}
     files: list[InputFile] = []
     for path in paths:
-        if path.name in seen:
-            raise UserError(
-                f"--input: {seen[path.name]} and {path} are both called {path.name}; rename one of them"
-            )
-        seen[path.name] = path
-        found = inspect_input(path, path.name, UNKNOWN_BLOB)
+        name = name_of_bytes(os.fsencode(path.name))
+        if name in seen:
+            raise UserError(f"--input: {seen[name]} and {path} are both called {name}; rename one of them")
+        seen[name] = path
+        found = inspect_input(path, name, UNKNOWN_BLOB)
         files.append(msgspec.structs.replace(found, blob=blobs.adopt(path)))
     return tuple(files)
 

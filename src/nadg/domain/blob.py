@@ -11,18 +11,21 @@ import msgspec
 INLINE_BYTES = 64 << 10
 """A JSON value up to this size travels inside its frame; a larger one becomes a blob."""
 
+# References have `gc=False`: there may be 100,000 of them, they hold only text and numbers and so can be in no
+# cycle, and the garbage collector, which stops every thread, need not walk them.
 
-class BlobRef(msgspec.Struct, frozen=True, kw_only=True):
+
+class BlobRef(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Content by name: the lower-case hexadecimal SHA-256 and the size in bytes."""
 
     sha256: str
     size: int
 
 
-class FileRef(msgspec.Struct, frozen=True, kw_only=True):
+class FileRef(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A file with a relative POSIX name (`reviews.csv`, `charts/a.png`) and its content.
 
-    Names of any bytes are carried as text with surrogate escapes replaced by `\\xNN`.
+    A name of any bytes is text as `nadg.domain.file_names` says.
     """
 
     name: str

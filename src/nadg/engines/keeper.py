@@ -21,7 +21,7 @@ from nadg.link.frames import (
     Refused,
     Started,
 )
-from nadg.link.session import Session, receive_hello, send_hello
+from nadg.link.session import LOOKED_UP_AT_ONCE, Session, receive_hello, send_hello
 
 FIRST_BACKOFF_SECONDS = 0.05
 
@@ -137,10 +137,9 @@ class LinkKeeper:
 
     def _finished(self, frame: Finished) -> None:
         """Report an end; where it refers to blobs that are not here, after they came."""
-        blobs = outcome_blobs(frame.outcome)
-        missing = [
-            BlobRef(sha256=sha256, size=size) for sha256, size in blobs.items() if not self._blobs.has(sha256)
-        ]
+        missing = [BlobRef(sha256=sha256, size=size) for sha256, size in outcome_blobs(frame.outcome).items()]
+        if len(missing) <= LOOKED_UP_AT_ONCE:  # more of them are looked for by the fetch, which lets others go on
+            missing = [ref for ref in missing if not self._blobs.has(ref.sha256)]
         if not missing or frame.attempt_id not in self.node.in_flight:
             self._fleet.finished(self.node, frame.attempt_id, frame.outcome)
             self._changed()

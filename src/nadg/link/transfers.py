@@ -2,6 +2,7 @@
 
 The side that wants asks for pieces and has only so many bytes asked for at a time, over all blobs
 together; that is the flow control. The other side keeps no state: it answers each want, in order.
+However many blobs are wanted, few files are open and few wants are unanswered at a time.
 """
 
 from __future__ import annotations
@@ -22,10 +23,16 @@ WINDOW_BYTES = 16 * CHUNK_BYTES
 """Asked for and not yet here: 4 MiB, which fills a 40 MB/s path with a round trip of 100 ms."""
 
 
+LEAST_WANT_BYTES = 4 << 10
+"""What a want of less counts for in the window: so at most 1,024 are unanswered, for blobs however small."""
+MAX_BEGUN = 64
+"""Blobs of several pieces that are coming in at a time: each is an open file. One piece is written whole."""
+
+
 class _Transfer:
-    def __init__(self, ref: BlobRef, writer: BlobWriter) -> None:
+    def __init__(self, ref: BlobRef) -> None:
         self.ref = ref
-        self.writer = writer
+        self.writer: BlobWriter | None = None  # from the first piece on
         self.asked: deque[int] = deque()  # lengths of the wants that are not answered
         self.requested = 0
         self.received = 0
@@ -36,6 +43,10 @@ class _Transfer:
     def wants_more(self) -> bool:
         return self.failure is None and self.requested < self.ref.size
 
+    @property
+    def has_pieces(self) -> bool:
+        return self.ref.size > CHUNK_BYTES
+
 
 class Transfers:
     """The receiving half of blob traffic on one link. `ask` puts a want on its way."""
@@ -45,6 +56,8 @@ class Transfers:
         self._ask = ask
         self._open: dict[str, _Transfer] = {}
         self._hungry: deque[_Transfer] = deque()
+        self._later: deque[_Transfer] = deque()
+        self._begun = 0
         self._asked_bytes = 0
         self.received_bytes = 0
         self._closed: Exception | None = None
@@ -63,13 +76,20 @@ class Transfers:
             return known.done
         if self._blobs.has(ref.sha256):
             return None
-        transfer = _Transfer(ref, self._blobs.create())
-        self._open[ref.sha256] = transfer
+        transfer = self._open[ref.sha256] = _Transfer(ref)
         if ref.size == 0:
             self._settle(transfer)
-        else:
+        elif not transfer.has_pieces:
             self._hungry.append(transfer)
+        else:
+            self._later.append(transfer)
+            self._begin_later()
         return transfer.done
+
+    def _begin_later(self) -> None:
+        while self._later and self._begun < MAX_BEGUN:
+            self._hungry.append(self._later.popleft())
+            self._begun += 1
 
     def data(self, frame: BlobData) -> None:
         """A piece came. Raises LinkRefused where it is none that was asked for."""
@@ -79,9 +99,11 @@ class Transfers:
             raise LinkRefused(f"blob {frame.sha256}: {len(frame.data)} bytes at {frame.offset} were not asked for")
         transfer.received += expected
         self.received_bytes += expected
-        self._asked_bytes -= expected
+        self._asked_bytes -= _counted(expected)
         if transfer.failure is None:
             try:
+                if transfer.writer is None:
+                    transfer.writer = self._blobs.create()
                 transfer.writer.write(frame.data)
             except OSError as error:  # a full disk fails this blob, not the link
                 transfer.failure = error
@@ -91,7 +113,7 @@ class Transfers:
     def absent(self, frame: BlobAbsent) -> None:
         """A want cannot be met."""
         transfer = self._answered(frame.sha256)
-        self._asked_bytes -= transfer.asked.popleft()
+        self._asked_bytes -= _counted(transfer.asked.popleft())
         transfer.failure = transfer.failure or NotFound(
             f"the other end does not have blob {frame.sha256}: {frame.reason}"
         )
@@ -101,6 +123,7 @@ class Transfers:
     def close(self, error: Exception) -> None:
         """The link ended: whatever is under way fails with `error`."""
         self._closed = error
+        self._later.clear()
         for transfer in list(self._open.values()):
             transfer.failure = transfer.failure or error
             transfer.asked.clear()
@@ -123,7 +146,7 @@ class Transfers:
             self._ask(BlobWant(sha256=transfer.ref.sha256, offset=transfer.requested, length=length))
             transfer.asked.append(length)
             transfer.requested += length
-            self._asked_bytes += length
+            self._asked_bytes += _counted(length)
             self._hungry.append(transfer)
 
     def _settle(self, transfer: _Transfer) -> None:
@@ -131,12 +154,10 @@ class Transfers:
         if transfer.asked or (transfer.failure is None and transfer.received < transfer.ref.size):
             return
         del self._open[transfer.ref.sha256]
-        if transfer.failure is None:
-            try:
-                transfer.writer.commit(transfer.ref.sha256)
-            except (BlobRefused, OSError) as error:
-                transfer.failure = error
-        transfer.writer.abort()
+        self._keep(transfer)
+        if transfer.has_pieces:
+            self._begun -= 1
+            self._begin_later()
         if transfer.done.done():
             return
         if transfer.failure is None:
@@ -144,3 +165,19 @@ class Transfers:
         else:
             transfer.done.set_exception(transfer.failure)
             transfer.done.exception()  # those who waited may have gone; that is no fault
+
+    def _keep(self, transfer: _Transfer) -> None:
+        """Make a whole blob visible, and leave nothing of any other."""
+        try:
+            if transfer.failure is None:
+                transfer.writer = transfer.writer or self._blobs.create()
+                transfer.writer.commit(transfer.ref.sha256)
+        except (BlobRefused, OSError) as error:
+            transfer.failure = error
+        finally:
+            if transfer.writer is not None:
+                transfer.writer.abort()
+
+
+def _counted(length: int) -> int:
+    return max(length, LEAST_WANT_BYTES)

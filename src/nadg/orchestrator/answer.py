@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import json
+import re
+from urllib.parse import quote
 
 import msgspec
 
 from nadg.domain.blob import Blobs
+from nadg.domain.file_names import shown_name
 from nadg.domain.run import RunRecord, SubtaskRecord
 from nadg.domain.states import RunState, SubtaskState
+from nadg.orchestrator.unpack import artifact_paths
 from nadg.orchestrator.values import read_value
 
 SHOWN_CHARACTERS = 20_000
 """A plain result longer than this is cut in the answer; `run.json` has it whole."""
+SHOWN_PICTURES = 100
+_NOT_PLAIN = re.compile(r"[\\`*_\[\]<>]")
+"""What would end a caption or mark something within it."""
 
 
 def compose_answer(run: RunRecord, blobs: Blobs) -> str:
@@ -56,8 +63,14 @@ def _plain(result: object) -> str:
 
 
 def _pictures(answer: SubtaskRecord) -> str:
-    names = [file.name for file in answer.artifacts if file.name.lower().endswith((".png", ".jpg", ".svg"))]
-    return "".join(f"\n\n![{name}](artifacts/{answer.id}/{name})" for name in names)
+    pictures = [
+        (_NOT_PLAIN.sub(r"\\\g<0>", shown_name(name)), quote(path))
+        for name, path in artifact_paths(answer).items()
+        if name.lower().endswith((".png", ".jpg", ".svg"))
+    ]
+    more = len(pictures) - SHOWN_PICTURES
+    told = f"\n\n*… and {more:,} more pictures; run.json lists them.*" if more > 0 else ""
+    return "".join(f"\n\n![{caption}]({link})" for caption, link in pictures[:SHOWN_PICTURES]) + told
 
 
 def _failure_lines(run: RunRecord) -> list[str]:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from nadg.domain.blob import Blobs, FileRef
+from nadg.domain.blob import Blobs
 from nadg.domain.errors import UserError
 from nadg.domain.run import AttemptRecord, RunRecord, ShardRecord, SubtaskRecord
 from nadg.orchestrator.answer import compose_answer
+from nadg.orchestrator.unpack import artifact_paths, unpack_artifacts
 from nadg.orchestrator.values import read_value
-
-WINDOWS_FORBIDDEN = set('<>:"\\|?*%') | {chr(code) for code in range(32)}
-WINDOWS_DEVICES = {"con", "prn", "aux", "nul"} | {f"{d}{n}" for d in ("com", "lpt") for n in range(1, 10)}
 
 
 def run_document(run: RunRecord, blobs: Blobs) -> dict[str, Any]:
@@ -43,7 +40,7 @@ def export_run(run: RunRecord, folder: Path, blobs: Blobs) -> dict[str, Any]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for subtask in run.subtasks:
-            _export_artifacts(folder / "artifacts" / subtask.id, subtask.artifacts, blobs)
+            unpack_artifacts(subtask, folder, blobs)
         (folder / "answer.md").write_text(document["answer"], encoding="utf-8")
         encoded = msgspec.json.format(msgspec.json.encode(document), indent=2)
         (folder / "run.json").write_bytes(encoded + b"\n")
@@ -54,32 +51,10 @@ def export_run(run: RunRecord, folder: Path, blobs: Blobs) -> dict[str, Any]:
     return document
 
 
-def safe_name(name: str) -> str:
-    """A relative path that means the same file on Linux, macOS and Windows, and never leaves its folder."""
-    parts = [_safe_part(part) for part in PurePosixPath(name).parts if part not in ("/", ".", "..")]
-    return "/".join(parts) or "_"
-
-
-def _safe_part(part: str) -> str:
-    text = "".join(f"%{ord(char):02X}" if char in WINDOWS_FORBIDDEN else char for char in part)
-    if text.endswith((".", " ")):
-        text = f"{text[:-1]}%{ord(text[-1]):02X}"
-    if text.split(".")[0].lower() in WINDOWS_DEVICES:
-        text = f"%{ord(text[0]):02X}{text[1:]}"
-    return text
-
-
-def _export_artifacts(folder: Path, files: tuple[FileRef, ...], blobs: Blobs) -> None:
-    for file in files:
-        target = folder / safe_name(file.name)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.unlink(missing_ok=True)
-        shutil.copyfile(blobs.path(file.blob.sha256), target)
-
-
 def _subtask(run: RunRecord, record: SubtaskRecord, blobs: Blobs) -> dict[str, Any]:
     spec = run.plan.subtask(record.id)
     result = msgspec.json.decode(read_value(record.result, blobs)) if record.result else None
+    paths = artifact_paths(record)
     return {
         "id": record.id,
         "title": spec.name,
@@ -91,7 +66,7 @@ def _subtask(run: RunRecord, record: SubtaskRecord, blobs: Blobs) -> dict[str, A
         "artifacts": [
             {
                 "name": file.name,
-                "path": f"artifacts/{record.id}/{safe_name(file.name)}",
+                "path": paths[file.name],
                 "sha256": file.blob.sha256,
                 "size": file.blob.size,
             }

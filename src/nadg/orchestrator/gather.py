@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from nadg.domain.assignment import Part
@@ -39,11 +41,22 @@ def gather_result(subtask: SubtaskProgress, blobs: Blobs) -> tuple[Value, tuple[
 
 
 def gather_artifacts(subtask: SubtaskProgress) -> tuple[FileRef, ...]:
-    """The artifacts of all shards; where two share a name, all stand in a folder per shard."""
+    """The artifacts of all shards; where two cannot stand side by side, all stand in a folder per shard."""
     parts = [(index, shard.part.files) for index, shard in enumerate(subtask.shards) if shard.part]
     files = [file for _, some in parts for file in some]
-    if len({file.name for file in files}) == len(files):
+    if _can_stand_together([file.name for file in files]):
         return tuple(files)
     return tuple(
         FileRef(name=f"shard-{index:05d}/{file.name}", blob=file.blob) for index, some in parts for file in some
     )
+
+
+def _can_stand_together(names: Sequence[str]) -> bool:
+    """Whether no two have the same name and no file is called as a folder of another is."""
+    files = set(names)
+    folders = {folder for folder, slash, _ in (name.rpartition("/") for name in names) if slash}
+    while folders:
+        if not files.isdisjoint(folders):
+            return False
+        folders = {folder for folder, slash, _ in (name.rpartition("/") for name in folders) if slash}
+    return len(files) == len(names)

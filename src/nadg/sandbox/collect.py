@@ -1,27 +1,33 @@
 """Takes the files that an attempt made into the blob store, trusting none of them.
 
-The attempt is over: every process of it is dead. The folder is walked from its descriptor, links are never
-followed, opening never blocks, and only regular files with one name count. What is left out is noted.
+The attempt is over: every process of it is dead. Links are never followed, opening never blocks, and only regular
+files with one name count. Number and sizes are looked at first, before anything is read: what breaks a limit costs
+no more than that look. What is left out is noted.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hashlib
+import heapq
 import os
 import stat
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Generator, Iterator
 from typing import Final, NamedTuple
 
 from nadg.domain.blob import BlobRef, Blobs, FileRef
+from nadg.domain.file_names import name_of_bytes
 from nadg.domain.limits import Limits
 from nadg.sandbox.contract import size_text
+from nadg.sandbox.walk import MAX_NAME_BYTES, Found, Notes, walk
 
-_MAX_DEPTH: Final = 64
-_MAX_NAME_BYTES: Final = 1024
-_MAX_NOTES: Final = 20
+_MAX_OTHERS: Final = 10_000
+"""Folders, links and the like that are looked at beside twice as many as there may be files."""
 _CHUNK: Final = 1 << 20
-_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_SORTED_AT_ONCE: Final = 1000
+"""Sorting holds up every thread of the process: so many names take less than a millisecond."""
 _FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 
@@ -29,116 +35,135 @@ class LimitReached(Exception):
     """More files or bytes than the attempt may give; the message names the limit."""
 
 
+class Stopped(Exception):
+    """The collection was called off."""
+
+
 class Collected(NamedTuple):
-    """What was taken, by name, and what was not and why."""
+    """What was taken, sorted by name, and what was not and why."""
 
     files: tuple[FileRef, ...]
     notes: tuple[str, ...]
 
 
-class _Found(NamedTuple):
-    name: bytes
-    folder_fd: int
-    leaf: bytes
+def _never() -> bool:
+    return False
 
 
-def shown_name(raw: bytes) -> str:
-    """A file name as text; bytes that are no UTF-8 become `\\xNN`."""
-    return raw.decode("utf-8", "backslashreplace")
+async def collect_aside(folder_fd: int, blobs: Blobs, limits: Limits) -> Collected:
+    """As `collect`, in a thread. Cancelling stops the thread soon, and waits until it has stopped."""
+    is_off = threading.Event()
+    task = asyncio.ensure_future(asyncio.to_thread(collect, folder_fd, blobs, limits, is_off.is_set))
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        is_off.set()
+        while not task.done():
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait([task])
+        if not task.cancelled():
+            task.exception()  # whatever came of it is of no use any more
+        raise
 
 
-def collect(folder_fd: int, blobs: Blobs, limits: Limits) -> Collected:
-    """Store every acceptable file below an open folder. Raises LimitReached, and OSError of the store."""
-    notes = _Notes()
-    files: dict[str, FileRef] = {}
-    room = limits.artifact_bytes
-    for found in _walk(folder_fd, notes):
-        name = shown_name(found.name)
-        fd = _open_acceptable(found, name, os.fstat(folder_fd).st_dev, notes)
+def collect(folder_fd: int, blobs: Blobs, limits: Limits, is_off: Callable[[], bool] = _never) -> Collected:
+    """Store every acceptable file below an open folder.
+
+    Raises LimitReached, Stopped soon after `is_off` becomes true, and OSError of the store.
+    """
+    device = os.fstat(folder_fd).st_dev
+    _check_limits(folder_fd, limits, is_off)
+    notes = Notes()
+    slices: list[list[FileRef]] = [[]]
+    for found in _each(folder_fd, notes, is_off):
+        fd = _open_acceptable(found, device, notes)
         if fd is None:
             continue
-        with contextlib.closing(_Descriptor(fd)):
-            if name in files:
-                notes.add(f"{name}: not collected, another file's name reads the same")
-                continue
-            if len(files) >= limits.artifact_count:
-                raise LimitReached(f"artifact limit of {limits.artifact_count} files reached")
-            room -= os.fstat(fd).st_size
+        try:
+            file = FileRef(name=name_of_bytes(found.name), blob=_store(fd, blobs, is_off))
+        finally:
+            os.close(fd)
+        if len(slices[-1]) >= _SORTED_AT_ONCE:
+            slices.append([])
+        slices[-1].append(file)
+    return Collected(_sorted(slices), notes.all())
+
+
+def _sorted(slices: list[list[FileRef]]) -> tuple[FileRef, ...]:
+    for one in slices:
+        one.sort(key=_name_of)
+    return tuple(heapq.merge(*slices, key=_name_of))
+
+
+def _name_of(file: FileRef) -> str:
+    return file.name
+
+
+def _each(folder_fd: int, notes: Notes, is_off: Callable[[], bool]) -> Generator[Found, None, None]:
+    with contextlib.closing(walk(folder_fd, notes)) as entries:
+        for found in entries:
+            if is_off():
+                raise Stopped
+            yield found
+
+
+def _check_limits(folder_fd: int, limits: Limits, is_off: Callable[[], bool]) -> None:
+    """Count and measure, and read nothing. Raises LimitReached at the first entry that is too much."""
+    files, others, room = 0, 0, limits.artifact_bytes
+    with contextlib.closing(_each(folder_fd, Notes(), is_off)) as entries:
+        for found in entries:
+            size = _size_of(found)
+            if size is None:
+                others += 1
+            else:
+                files, room = files + 1, room - size
+            if files > limits.artifact_count or others > 2 * limits.artifact_count + _MAX_OTHERS:
+                beside = "" if size is not None else f" by {others} folders and other things that are no files"
+                raise LimitReached(f"artifact limit of {limits.artifact_count} files reached{beside}")
             if room < 0:
                 raise LimitReached(f"artifact limit of {size_text(limits.artifact_bytes)} reached")
-            files[name] = FileRef(name=name, blob=_store(fd, blobs))
-    return Collected(tuple(files[name] for name in sorted(files)), notes.all())
 
 
-def _walk(folder_fd: int, notes: _Notes) -> Iterator[_Found]:
-    """Every entry that is no folder, depth first; each comes with its folder open."""
-    stack: list[tuple[int, bytes, Iterator[bytes]]] = []
-    try:
-        stack.append((os.dup(folder_fd), b"", _names(folder_fd)))
-        while stack:
-            here, prefix, names = stack[-1]
-            leaf = next(names, None)
-            if leaf is None:
-                os.close(stack.pop()[0])
-                continue
-            name = prefix + leaf
-            if not stat.S_ISDIR(os.stat(leaf, dir_fd=here, follow_symlinks=False).st_mode):
-                yield _Found(name, here, leaf)
-            elif len(stack) >= _MAX_DEPTH or len(name) > _MAX_NAME_BYTES:
-                notes.add(f"{shown_name(name)[:80]}: not collected, folders nest deeper than {_MAX_DEPTH}")
-            else:
-                deeper = _enter(here, leaf, name, notes)
-                if deeper is not None:
-                    stack.append((deeper, name + b"/", _names(deeper)))
-    finally:
-        for fd, _, _ in stack:
-            os.close(fd)
-
-
-def _names(folder_fd: int) -> Iterator[bytes]:
-    return iter(sorted(os.fsencode(name) for name in os.listdir(folder_fd)))
-
-
-def _enter(here: int, leaf: bytes, name: bytes, notes: _Notes) -> int | None:
-    try:
-        deeper = os.open(leaf, _FOLDER, dir_fd=here)
-    except OSError as error:
-        notes.add(f"{shown_name(name)}: not collected ({error.strerror})")
+def _size_of(found: Found) -> int | None:
+    """The size of a file; None for everything that will not be collected."""
+    if found.leaf is None or len(found.name) > MAX_NAME_BYTES:
         return None
-    if os.fstat(deeper).st_dev != os.fstat(here).st_dev:
-        os.close(deeper)
-        notes.add(f"{shown_name(name)}: not collected, it is on another file system")
+    try:
+        seen = os.stat(found.leaf, dir_fd=found.folder_fd, follow_symlinks=False)
+    except OSError:
         return None
-    return deeper
+    return seen.st_size if stat.S_ISREG(seen.st_mode) and seen.st_nlink == 1 else None
 
 
-def _open_acceptable(found: _Found, name: str, device: int, notes: _Notes) -> int | None:
+def _open_acceptable(found: Found, device: int, notes: Notes) -> int | None:
     """The file, open, where it is a regular one with one name on the same device; else a note."""
-    if len(found.name) > _MAX_NAME_BYTES:
-        notes.add(f"{name[:80]}...: not collected, its name is longer than {_MAX_NAME_BYTES} bytes")
+    if found.leaf is None:
         return None
-    seen = os.stat(found.leaf, dir_fd=found.folder_fd, follow_symlinks=False)
-    if not stat.S_ISREG(seen.st_mode):
-        notes.add(f"{name}: not collected, it is not a regular file")
+    if len(found.name) > MAX_NAME_BYTES:
+        notes.add(found.name, f"its name is longer than {MAX_NAME_BYTES} bytes")
         return None
     try:
+        seen = os.stat(found.leaf, dir_fd=found.folder_fd, follow_symlinks=False)
+        if not stat.S_ISREG(seen.st_mode):
+            notes.add(found.name, "it is not a regular file")
+            return None
         fd = os.open(found.leaf, _FILE, dir_fd=found.folder_fd)
     except OSError as error:
-        notes.add(f"{name}: not collected ({error.strerror})")
+        notes.add(found.name, f"it cannot be opened ({error.strerror})")
         return None
     opened = os.fstat(fd)
     if stat.S_ISREG(opened.st_mode) and opened.st_nlink == 1 and opened.st_dev == device:
         return fd
     os.close(fd)
-    notes.add(f"{name}: not collected, it has a second name or is on another device")
+    notes.add(found.name, "it has a second name or is on another device")
     return None
 
 
-def _store(fd: int, blobs: Blobs) -> BlobRef:
+def _store(fd: int, blobs: Blobs, is_off: Callable[[], bool]) -> BlobRef:
     """Copy a file into the store, or only hash it where the store has it."""
     digest = hashlib.sha256()
     size = 0
-    while piece := os.pread(fd, _CHUNK, size):
+    for piece in _pieces(fd, is_off):
         digest.update(piece)
         size += len(piece)
     name = digest.hexdigest()
@@ -146,36 +171,17 @@ def _store(fd: int, blobs: Blobs) -> BlobRef:
         return BlobRef(sha256=name, size=size)
     writer = blobs.create()
     try:
-        position = 0
-        while piece := os.pread(fd, _CHUNK, position):
+        for piece in _pieces(fd, is_off):
             writer.write(piece)
-            position += len(piece)
         return writer.commit(name)
     finally:
         writer.abort()
 
 
-class _Descriptor:
-    def __init__(self, fd: int) -> None:
-        self._fd = fd
-
-    def close(self) -> None:
-        os.close(self._fd)
-
-
-class _Notes:
-    """A bounded list of remarks."""
-
-    def __init__(self) -> None:
-        self._notes: list[str] = []
-        self._more = 0
-
-    def add(self, note: str) -> None:
-        if len(self._notes) < _MAX_NOTES:
-            self._notes.append(note)
-        else:
-            self._more += 1
-
-    def all(self) -> tuple[str, ...]:
-        rest = (f"{self._more} more files were not collected",) if self._more else ()
-        return (*self._notes, *rest)
+def _pieces(fd: int, is_off: Callable[[], bool]) -> Iterator[bytes]:
+    position = 0
+    while piece := os.pread(fd, _CHUNK, position):
+        if is_off():
+            raise Stopped
+        yield piece
+        position += len(piece)

@@ -63,20 +63,37 @@ def empty_folder(folder_fd: int) -> None:
 
 
 def _remove_flat(folder_fd: int, device: int) -> list[bytes]:
-    """Remove all files and empty folders here; the names of the folders that hold something."""
-    full = []
-    for name in [os.fsencode(entry) for entry in os.listdir(folder_fd)]:
-        found = os.stat(name, dir_fd=folder_fd, follow_symlinks=False)
-        if not stat.S_ISDIR(found.st_mode):
-            os.unlink(name, dir_fd=folder_fd)
-        elif found.st_dev != device:
-            raise OSError(f"{os.fsdecode(name)} is on another file system; it is left alone")
-        else:
-            try:
-                os.rmdir(name, dir_fd=folder_fd)
-            except OSError:
-                full.append(name)
-    return full
+    """Remove all files and empty folders here; the names of the folders that hold something.
+
+    Names are read as they come, for there may be very many. What a file system leaves out of a listing that
+    changes under it is found by the next.
+    """
+    while True:
+        full, removed = [], 0
+        with os.scandir(folder_fd) as entries:
+            for entry in entries:
+                name = os.fsencode(entry.name)
+                if _remove_one(name, folder_fd, device):
+                    removed += 1
+                else:
+                    full.append(name)
+        if not removed:
+            return full
+
+
+def _remove_one(name: bytes, folder_fd: int, device: int) -> bool:
+    """Remove a file or an empty folder; False where it is a folder that holds something."""
+    found = os.stat(name, dir_fd=folder_fd, follow_symlinks=False)
+    if not stat.S_ISDIR(found.st_mode):
+        os.unlink(name, dir_fd=folder_fd)
+        return True
+    if found.st_dev != device:
+        raise OSError(f"{os.fsdecode(name)} is on another file system; it is left alone")
+    try:
+        os.rmdir(name, dir_fd=folder_fd)
+    except OSError:
+        return False
+    return True
 
 
 def _open_folder(name: bytes, folder_fd: int) -> int:

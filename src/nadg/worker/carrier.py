@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
@@ -16,6 +17,9 @@ from nadg.domain.worker import WorkerInfo
 from nadg.link.session import Session
 from nadg.sandbox import Ending, Request
 from nadg.worker.work import create_outcome, create_request, never_ran
+
+FOUND_AT_ONCE = 500
+"""Files up to this many are found on the disk without going to another thread for it."""
 
 
 class AttemptSandbox(Protocol):
@@ -53,7 +57,7 @@ class Carrier:
     async def carry(self, assignment: Assignment, on_output: Callable[[str, str], None]) -> Outcome:
         """Run it; its blobs are here."""
         try:
-            request = create_request(assignment, self._blobs)
+            request = await self._request(assignment)
             ending = await self._sandbox.run(request, on_output)
             job = assignment.job
             skill = self._skills.get(job.skill) if isinstance(job, SkillCall) else None
@@ -62,6 +66,13 @@ class Carrier:
             traceback.print_exception(error)
             reason = f"the sandbox could not run it: {type(error).__name__}: {error}"
             return self.never_ran(assignment, "crashed", reason)
+
+    async def _request(self, assignment: Assignment) -> Request:
+        """Off the event loop where very many files have to be found."""
+        files = sum(len(files) for files in assignment.needs_files.values())
+        if files <= FOUND_AT_ONCE:
+            return create_request(assignment, self._blobs)
+        return await asyncio.to_thread(create_request, assignment, self._blobs)
 
     def never_ran(self, assignment: Assignment, kind: OutcomeKind, reason: str) -> Outcome:
         """The outcome of an attempt whose code did not run to an end of its own."""

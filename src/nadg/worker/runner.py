@@ -19,7 +19,7 @@ from nadg.domain.skill import SkillSpec
 from nadg.domain.worker import WorkerInfo
 from nadg.link.blobfolder import BlobFolder
 from nadg.link.frames import Drain, Finished, Refused, Started
-from nadg.link.session import Session
+from nadg.link.session import LOOKED_UP_AT_ONCE, Session
 from nadg.worker.carrier import AttemptSandbox, Carrier
 from nadg.worker.slots import Slots
 from nadg.worker.tenant import Held, Tenant
@@ -181,11 +181,12 @@ class Runner:
     def _prepare(self, held: Held) -> None:
         """Make it ready, after its blobs came where any are missing."""
         refs = [BlobRef(sha256=sha256, size=size) for sha256, size in held.blobs.items()]
-        missing = [ref for ref in refs if not self._blobs.has(ref.sha256)]
-        if not missing:
+        if len(refs) <= LOOKED_UP_AT_ONCE or held.tenant.session is None:
+            refs = [ref for ref in refs if not self._blobs.has(ref.sha256)]  # the fetch lets others go on
+        if not refs:
             self._make_ready(held)
         elif held.tenant.session is not None:
-            task = self._tasks.create_task(self._carrier.fetch(held.assignment, held.tenant.session, missing))
+            task = self._tasks.create_task(self._carrier.fetch(held.assignment, held.tenant.session, refs))
             task.add_done_callback(lambda task: self._fetched(held, task))
             held.task = task
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 from nadg.domain.assignment import Assignment, Code, Files, Items, Merge, Part, Rows, SkillCall
 from nadg.domain.blob import Blobs, FileRef, Value
+from nadg.domain.file_names import bytes_of_name
 from nadg.domain.outcome import Outcome, OutcomeKind, Receipt
 from nadg.domain.skill import SkillSpec
 from nadg.domain.worker import WorkerInfo
@@ -51,7 +53,7 @@ def create_request(assignment: Assignment, blobs: Blobs) -> Request:
         zygote="data" if isinstance(assignment.job, SkillCall) else "auto",
         inputs=_paths(assignment.inputs, blobs),
         needs={name: _json(value, blobs) for name, value in assignment.needs.items()},
-        needs_files={name: _paths(files, blobs) for name, files in assignment.needs_files.items()},
+        needs_files={name: _own_paths(files, blobs) for name, files in assignment.needs_files.items()},
         missing=assignment.missing,
         limits=assignment.limits,
         **_piece_fields(assignment, blobs),
@@ -151,11 +153,16 @@ def _rows(rows: Rows, blobs: Blobs) -> RowsGiven:
 
 
 def _part(part: Part, blobs: Blobs) -> PartGiven:
-    return PartGiven(result=_json(part.result, blobs), files=_paths(part.files, blobs))
+    return PartGiven(result=_json(part.result, blobs), files=_own_paths(part.files, blobs))
 
 
 def _paths(files: tuple[FileRef, ...], blobs: Blobs) -> dict[str, Path]:
     return {file.name: blobs.path(file.blob.sha256) for file in files}
+
+
+def _own_paths(files: tuple[FileRef, ...], blobs: Blobs) -> dict[str, Path]:
+    """Files of a folder that code looks into: there each is called, byte for byte, as it was when it was made."""
+    return {os.fsdecode(bytes_of_name(file.name)): blobs.path(file.blob.sha256) for file in files}
 
 
 def _json(value: Value, blobs: Blobs) -> bytes | Path:

@@ -1,19 +1,23 @@
-"""A stored run in full: how each subtask went, what it used, and the words of code that failed."""
+"""A stored run in full: how each subtask went, what it used, its files, and the words of code that failed."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 
 from rich.table import Table
 
 from nadg.cli.render.safe import one_line, printable
 from nadg.cli.render.tables import plain_table
-from nadg.cli.render.units import duration, size
+from nadg.cli.render.units import counted, duration, size
+from nadg.domain.file_names import shown_name
 from nadg.domain.outcome import Receipt
 from nadg.domain.run import AttemptRecord, RunRecord, SubtaskRecord
 from nadg.domain.states import ShardState
 
 SHOWN_DETAILS = 5
+SHOWN_FILES = 50
+SHOWN_NOTES = 20
 
 
 def subtasks_table(record: RunRecord) -> Table:
@@ -29,6 +33,29 @@ def _cells(one: SubtaskRecord) -> tuple[str, ...]:
     workers = {attempt.worker for attempt in attempts if attempt.worker}
     counts = (f"{done}/{len(one.shards)}", str(len(attempts)), str(len(workers)))
     return (one.id, str(one.state), *counts, *_used(receipts), one_line(one.reason, 200))
+
+
+def files_table(record: RunRecord) -> Table | None:
+    """The artifacts, a line each whatever they are called; None where there are none."""
+    files = ((one.id, file) for one in record.subtasks for file in one.artifacts)
+    rows = [(of, size(file.blob.size), shown_name(file.name)) for of, file in islice(files, SHOWN_FILES)]
+    more = sum(len(one.artifacts) for one in record.subtasks) - len(rows)
+    if more:
+        rows.append(("…", "", f"and {counted(more, 'more file')}; --json lists them all"))
+    return plain_table(("SUBTASK", "SIZE", "FILE"), rows, folded="FILE") if rows else None
+
+
+def note_lines(record: RunRecord) -> list[str]:
+    """What is worth telling of attempts: a file that was not collected and why, output that was cut."""
+    notes = [
+        f"{one.id}: {one_line(note, 200)}"
+        for one in record.subtasks
+        for attempt in attempts_of(one)
+        if attempt.outcome is not None
+        for note in attempt.outcome.notes
+    ]
+    more = len(notes) - SHOWN_NOTES
+    return [*notes[:SHOWN_NOTES], *([f"… and {counted(more, 'more note')}"] if more > 0 else [])]
 
 
 def failure_details(record: RunRecord) -> list[str]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
+from nadg.domain.unpacked_paths import safe_part
 from nadg.skills.api import Needs, skill
 from nadg.skills.report import markdown
 from nadg.skills.report.cross import cross_section
@@ -64,8 +65,8 @@ def compose(
     ]
     cross = cross_section(needs, subtask)
     heading = title or _heading(goal, sections)
-    from_answer = {one: f"artifacts/{one}/" for one in [*needs.results, subtask]}
-    from_here = {one: f"../{one}/" for one in needs.results} | {subtask: ""}
+    from_answer = {one: f"artifacts/{safe_part(one)}/" for one in [*needs.results, subtask]}
+    from_here = {one: f"../{safe_part(one)}/" for one in needs.results} | {subtask: ""}
     text = _text(heading, goal, sections, cross, needs.missing, from_answer)
     Path(FILE).write_text(_text(heading, goal, sections, cross, needs.missing, from_here), encoding="utf-8")
     return {

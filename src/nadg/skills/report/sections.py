@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
+from nadg.domain.file_names import name_of_bytes, shown_name
+from nadg.domain.unpacked_paths import unpacked_paths
 from nadg.skills.report import markdown
 from nadg.skills.wording import counted, listed, number, shortened, spaced
 
@@ -48,14 +51,16 @@ def section_of(subtask: str, result: object, folder: Path | None) -> Section:
 
 
 def files_in(folder: Path | None) -> list[str]:
-    """The artifacts in a folder, by relative name, sorted."""
+    """The names of the artifacts in a folder, sorted."""
     if folder is None or not folder.is_dir():
         return []
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    files = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file()]
+    return sorted(name_of_bytes(os.fsencode(file)) for file in files)
 
 
 def rendered(section: Section, prefix: str) -> str:
-    """The section as Markdown; picture and file links start with `prefix`."""
+    """The section as Markdown; picture and file links start with `prefix` and go to where files are unpacked."""
+    paths = unpacked_paths([*(file for file, _ in section.pictures), *section.files])
     blocks = [f"## {markdown.escaped(section.title)}"]
     if section.headline:
         blocks.append(markdown.escaped(section.headline))
@@ -69,13 +74,13 @@ def rendered(section: Section, prefix: str) -> str:
         if len(rows) > _MOST_ROWS:
             blocks.append(f"*… and {counted(len(rows) - _MOST_ROWS, 'more row')}.*")
     blocks += [
-        f"{markdown.picture(caption, prefix + file)}\n\n*{markdown.escaped(caption)}*"
+        f"{markdown.picture(caption, prefix + paths[file])}\n\n*{markdown.escaped(caption)}*"
         for file, caption in section.pictures[:_MOST_PICTURES]
     ]
     if len(section.pictures) > _MOST_PICTURES:
         blocks.append(f"*… and {counted(len(section.pictures) - _MOST_PICTURES, 'more picture')}.*")
     if section.files:
-        links = [markdown.file_link(name, prefix + name) for name in section.files]
+        links = [markdown.file_link(shown_name(name), prefix + paths[name]) for name in section.files]
         blocks.append(f"Files: {listed(links, most=_MOST_FILES)}")
     return "\n\n".join(blocks)
 
