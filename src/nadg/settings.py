@@ -41,7 +41,9 @@ class Settings(BaseSettings):
         default=(), description="more workers to use, separated by commas, beside the registered ones"
     )
     min_sandbox: Tier = Field(
-        default=Tier.LANDLOCK, description="weakest sandbox tier that runs accept: landlock, namespaces or none"
+        default=Tier.LANDLOCK,
+        description="weakest sandbox tier that runs accept, a floor for every plan and option: "
+        "landlock, namespaces or none",
     )
     allow_unsafe_none: bool = Field(
         default=False,
