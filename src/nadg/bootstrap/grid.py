@@ -72,7 +72,8 @@ class Grid:
 
     async def plan(self, command: str | None, plan_file: Path | None, inputs: Sequence[Path]) -> PlannedRun:
         """A validated plan; nothing runs. Raises UserError with everything that is wrong."""
-        return await plan_run(command, plan_file, inputs, self._skills, self._blobs)
+        defaults = self._settings.default_limits
+        return await plan_run(command, plan_file, inputs, self._skills, self._blobs, defaults)
 
     async def run(self, planned: PlannedRun, options: RunOptions, watcher: Watcher) -> RunRecord:
         """Carry a plan out to its end, however it ends. Raises UserError before anything ran.

@@ -13,7 +13,7 @@ from nadg.cli.configuration import read_settings
 from nadg.cli.console import create_console, print_table
 from nadg.cli.render.answer import answer_renderable, verdict
 from nadg.cli.render.plan import plan_tree
-from nadg.cli.render.record import failure_details, subtasks_table
+from nadg.cli.render.record import attempt_notes, failure_details, subtasks_table
 from nadg.cli.render.tables import runs_table
 from nadg.cli.screen import create_screen
 from nadg.cli.session import exit_code_of_run
@@ -56,6 +56,8 @@ async def show_run(prefix: str, as_json: bool) -> None:
     console.print(plan_tree(record.plan, command=record.command, planner=record.planner))
     console.print(verdict(record), soft_wrap=True)
     print_table(console, subtasks_table(record))
+    for note in attempt_notes(record):
+        console.print(note, soft_wrap=True)
     for detail in failure_details(record):
         console.print(f"\n{detail}", soft_wrap=True)
     console.print()

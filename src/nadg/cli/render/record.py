@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 from rich.table import Table
@@ -40,6 +41,23 @@ def failure_details(record: RunRecord) -> list[str]:
         if attempt.outcome is not None and attempt.outcome.detail
     ]
     return [f"{name}:\n{printable(detail).rstrip()}" for name, detail in failed[:SHOWN_DETAILS]]
+
+
+def attempt_notes(record: RunRecord) -> list[str]:
+    """What workers had to tell of attempts beside how they ended, safe to print; each once, with how often."""
+    found = Counter(
+        (subtask.id, note)
+        for subtask in record.subtasks
+        for attempt in attempts_of(subtask)
+        if attempt.outcome is not None
+        for note in attempt.outcome.notes
+    )
+    shown = [
+        f"note on {subtask}: {printable(note, keep_lines=False)}" + (f" ({count} attempts)" if count > 1 else "")
+        for (subtask, note), count in list(found.items())[:SHOWN_DETAILS]
+    ]
+    more = len(found) - len(shown)
+    return [*shown, f"and {more} more notes; `--json` has them all"] if more > 0 else shown
 
 
 def attempts_of(subtask: SubtaskRecord) -> Iterator[AttemptRecord]:
