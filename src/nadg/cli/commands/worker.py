@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated, Literal
 
 import typer
+
+from nadg.cli.commands.arguments import JsonOption
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -58,3 +61,14 @@ def worker(
         sandbox=sandbox,
         allow_unsafe_none=allow_unsafe_none,
     )
+
+
+@app.command("doctor")
+def doctor(as_json: JsonOption = False) -> None:
+    """Show what this machine can enforce, what it cannot, and how to get a better sandbox.
+
+    Every tier is tried for real. Exit code: 0 where one isolates, 1 where only `none` is left.
+    """
+    from nadg.cli.checkup import check_up
+
+    raise typer.Exit(asyncio.run(check_up(as_json)))
