@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,24 @@ assert libc.prctl(22, 2, ctypes.c_void_p(ctypes.addressof(head)), 0, 0) == 0, ct
 os.execv(sys.executable, [sys.executable, "-m", "nadg", "worker", "doctor", *sys.argv[1:]])
 """
 """Starts the doctor where the kernel answers "not supported" to some calls, as old kernels and containers do."""
+
+UNPRIVILEGED = """
+import os, sys
+from nadg.cli.main import run_command_line
+from nadg.sandbox.layers import privileges
+from nadg.sandbox.reach import make_reachable
+from nadg.sandbox.readable import readable_paths
+
+paths, home = readable_paths(), os.environ["NADG_HOME"]
+os.mkdir(home)
+os.chown(home, 4711, 4711)
+make_reachable(4711, (*paths.whole, *paths.listed, sys.base_prefix + "/bin"), home)
+privileges.become(4711)
+privileges.give_up_for_good()
+os.chdir(home)
+sys.exit(run_command_line(["worker", "doctor", "--json"]))
+"""
+"""Starts it as an ordinary user without any capability, as a worker in a container is."""
 
 
 @pytest.fixture
@@ -95,6 +115,22 @@ def test_a_person_can_read_it_and_nothing_is_left_behind(folder: Folder) -> None
     assert "holes in the kernel itself" in done.stdout
     assert done.stdout.splitlines()[-1].startswith("A worker here isolates with tier ")
     assert list((folder.path / "home" / "workers").iterdir()) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="an unprivileged run of the tests shows the same by itself")
+def test_an_ordinary_user_is_told_what_holds_for_him() -> None:
+    require_landlock()
+    with tempfile.TemporaryDirectory(prefix="nadg-user-") as place:
+        Path(place).chmod(0o755)
+        environment = {**os.environ, "NADG_HOME": f"{place}/home"}
+        command = [sys.executable, "-c", UNPRIVILEGED]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    document = json.loads(done.stdout)
+    host = document["host"]
+    assert (tiers(document)["landlock"], host["is_root"], host["task_uid"]) == (True, False, 4711)
+    assert host["unreadable"] == []
+    assert not any("started as root" in one["missing"] for one in document["advice"])
 
 
 def test_without_landlock_it_says_why_and_what_to_do_and_fails(folder: Folder) -> None:

@@ -119,6 +119,7 @@ def test_a_cgroup_is_delegated_with_its_controllers(tmp_path: Path, controllers:
         ({"is_root": True}, BEST_FIRST, "start the worker as an ordinary user"),
         ({"absent_modules": ("numpy",)}, BEST_FIRST, "pip install 'nadg[skills]'"),
         ({"cgroup_delegated": False}, BEST_FIRST, "systemd-run --user --scope -p Delegate=yes"),
+        ({"in_container": True}, BEST_FIRST, "docker run --memory 8g --pids-limit 2000"),
         ({"swap_bytes": 1}, BEST_FIRST, "swapoff -a"),
     ],
 )

@@ -109,7 +109,9 @@ def _bounds_advice(host: HostFacts) -> Iterator[Advice]:
     yield Advice(
         missing="all attempts together have no bound on memory, each only its own"
         + ("" if host.cgroup_delegated else "; this process's cgroup is not delegated to it"),
-        mend=f"start the worker in a scope with bounds: {SCOPE}",
+        mend="start the container with bounds: docker run --memory 8g --pids-limit 2000"
+        if host.in_container
+        else f"start the worker in a scope with bounds: {SCOPE}",
     )
     if host.swap_bytes:
         yield Advice(
