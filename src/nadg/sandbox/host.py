@@ -17,6 +17,8 @@ from nadg.sandbox.policy import Policy
 from nadg.sandbox.readable import readable_paths
 
 _NEEDED_CONTROLLERS: Final = ("memory", "pids")
+_IN_CONTAINERS: Final = (".dockerenv", "run/.containerenv", "run/systemd/container")
+"""Files that Docker, Podman and systemd put into theirs."""
 _TRY_NAMESPACES: Final = """
 import ctypes, os
 libc = ctypes.CDLL(None, use_errno=True)
@@ -70,7 +72,7 @@ def read_host(policy: Policy, root: Path = Path("/")) -> HostFacts:
         kernel=platform.release(),
         machine=platform.machine(),
         python=platform.python_version(),
-        in_container=any((root / name).exists() for name in (".dockerenv", "run/.containerenv")),
+        in_container=any((root / name).exists() for name in _IN_CONTAINERS),
         landlock_abi=landlock.abi_version(machine) if is_linux and machine else 0,
         has_seccomp="\nSeccomp:" in _text(root / "proc/self/status"),
         namespaces_refused=_try_namespaces() if is_linux else "only Linux has them",
