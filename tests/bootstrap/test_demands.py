@@ -68,6 +68,11 @@ def test_all_that_is_lacking_is_said_at_once_and_alike_subtasks_together() -> No
     assert "subtask b" not in said
 
 
+def test_the_settings_count_though_run_and_plan_ask_for_less() -> None:
+    said = refusal(plan(a={"min_sandbox": "none"}), policy=Tier.NAMESPACES, run=Tier.LANDLOCK, w=Tier.LANDLOCK)
+    assert said.endswith("or set NADG_MIN_SANDBOX (it is namespaces) lower")
+
+
 def test_many_are_counted() -> None:
     strong = {"min_sandbox": "namespaces"}
     asked = plan(**{f"s{number}": strong for number in range(9)})

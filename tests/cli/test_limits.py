@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -10,8 +11,10 @@ from typing import Any
 import httpx
 import pytest
 
+from nadg.bootstrap.grid import open_grid
 from nadg.bootstrap.home import Home
 from nadg.bootstrap.local import create_launches
+from nadg.bootstrap.planning import open_planner
 from nadg.cli.main import run_command_line
 from nadg.domain.limits import Limits
 from nadg.domain.outcome import OutcomeKind
@@ -90,6 +93,20 @@ def test_cuts_of_usual_limits_are_told_only_where_they_mattered(kind: OutcomeKin
         "wall_seconds: 400.5 asked, 60 allowed by this worker",
     )
     assert cap_notes(Limits(), GENEROUS, kind) == ()
+
+
+def test_plans_made_from_words_have_the_defaults_of_the_settings(tmp_path: Path) -> None:
+    (tmp_path / "cars.csv").write_text("name,speed\na,1\nb,2\n")
+    settings = Settings(home=tmp_path / "home", workers=0, default_limits=(("threads", 9),))
+
+    async def planned(defaults: bool) -> set[int]:
+        opening = open_grid(settings) if defaults else open_planner(settings)
+        async with opening as desk:
+            made = await desk.plan("Describe the columns", None, [tmp_path / "cars.csv"])
+        return {one.limits.threads for one in made.plan.subtasks}
+
+    assert asyncio.run(planned(True)) == {9}
+    assert asyncio.run(planned(False)) == {Limits().threads}, "a plan that is only shown keeps to itself"
 
 
 def test_local_workers_have_the_caps_of_the_settings(tmp_path: Path) -> None:
