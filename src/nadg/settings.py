@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from nadg.domain.named_limits import NamedLimits, read_limits, split_limits
 from nadg.domain.tier import Tier
 
 
@@ -41,11 +42,20 @@ class Settings(BaseSettings):
         default=(), description="more workers to use, separated by commas, beside the registered ones"
     )
     min_sandbox: Tier = Field(
-        default=Tier.LANDLOCK, description="weakest sandbox tier that runs accept: landlock, namespaces or none"
+        default=Tier.LANDLOCK,
+        description="weakest sandbox tier that runs accept, a floor for every plan and option: "
+        "landlock, namespaces or none",
     )
     allow_unsafe_none: bool = Field(
         default=False,
         description="let local workers run code without kernel isolation; only for code you wrote yourself",
+    )
+    default_limits: Annotated[NamedLimits, NoDecode] = Field(
+        default=(),
+        description="limits of subtasks where their plan sets none: `memory_megabytes=4096, wall_seconds=600`",
+    )
+    limit_caps: Annotated[NamedLimits, NoDecode] = Field(
+        default=(), description="the most that workers started here allow an attempt, whatever its plan asks for"
     )
     grace_seconds: float = Field(
         default=5.0, gt=0, description="how long a worker may be out of reach before its attempts are lost"
@@ -67,3 +77,9 @@ class Settings(BaseSettings):
         if not isinstance(value, str):
             return value
         return tuple(one.strip() for one in value.split(",") if one.strip())
+
+    @field_validator("default_limits", "limit_caps", mode="before")
+    @classmethod
+    def _read_limits(cls, value: object) -> object:
+        """`NAME=VALUE`, separated by commas."""
+        return read_limits(split_limits(value)) if isinstance(value, str) else value

@@ -11,21 +11,24 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
+import msgspec
+
+from nadg.bootstrap.demands import require_workers
 from nadg.bootstrap.home import Home
 from nadg.bootstrap.orphans import create_owner, end_orphan
 from nadg.bootstrap.planning import PlannedRun, plan_run
 from nadg.bootstrap.workers import WorkerPool
 from nadg.domain.changes import Change
 from nadg.domain.clock import Clock, SystemClock
-from nadg.domain.errors import NadgError, UserError
+from nadg.domain.errors import NadgError
 from nadg.domain.ids import create_run_id
 from nadg.domain.plan import Plan
 from nadg.domain.run import Lease, NewRun, RunOptions, RunRecord
 from nadg.domain.skill import SkillSpec
+from nadg.domain.tier import strongest
 from nadg.engines.grid import GridEngine, GridSettings, WorkerView
 from nadg.link.blobfolder import BlobFolder
 from nadg.orchestrator.answer import compose_answer
-from nadg.orchestrator.assignments import demanded_tier
 from nadg.orchestrator.export import export_run, run_document
 from nadg.orchestrator.loop import RunLoop
 from nadg.settings import Settings
@@ -69,12 +72,18 @@ class Grid:
 
     async def plan(self, command: str | None, plan_file: Path | None, inputs: Sequence[Path]) -> PlannedRun:
         """A validated plan; nothing runs. Raises UserError with everything that is wrong."""
-        return await plan_run(command, plan_file, inputs, self._skills, self._blobs)
+        defaults = self._settings.default_limits
+        return await plan_run(command, plan_file, inputs, self._skills, self._blobs, defaults)
 
     async def run(self, planned: PlannedRun, options: RunOptions, watcher: Watcher) -> RunRecord:
-        """Carry a plan out to its end, however it ends. Raises UserError before anything ran."""
+        """Carry a plan out to its end, however it ends. Raises UserError before anything ran.
+
+        The settings' sandbox tier is a floor: options and plan can ask for a stronger one only.
+        """
+        policy = self._settings.min_sandbox
         await self._pool.ensure(watcher)
-        self._require_workers_for(planned.plan, options)
+        require_workers(planned.plan, policy=policy, run=options.min_sandbox, grid=self._engine)
+        options = msgspec.structs.replace(options, min_sandbox=strongest(policy, options.min_sandbox))
         new = NewRun(
             id=self._create_run_id(),
             command=planned.command,
@@ -137,12 +146,6 @@ class Grid:
     def _create_run_id(self) -> str:
         milliseconds = int(self._clock.now().timestamp() * 1000)
         return create_run_id(milliseconds, secrets.randbits(35))
-
-    def _require_workers_for(self, plan: Plan, options: RunOptions) -> None:
-        for subtask in plan.subtasks:
-            reason = self._engine.unmet(subtask.labels, demanded_tier(subtask, options))
-            if reason is not None:
-                raise UserError(f"subtask {subtask.id} cannot run: {reason}")
 
 
 @asynccontextmanager

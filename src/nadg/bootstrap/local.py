@@ -11,8 +11,10 @@ import msgspec
 import psutil
 
 from nadg.bootstrap.home import Home
+from nadg.domain.named_limits import changed_limits
 from nadg.engines.local import Launch
 from nadg.sandbox import Policy
+from nadg.sandbox.policy import GENEROUS
 from nadg.settings import Settings
 from nadg.worker.settings import WorkerSettings
 
@@ -32,7 +34,7 @@ def _launch(settings: Settings, home: Home, token: str, number: int) -> Launch:
         root=str(own_folder(home.workers, number)),
         port=0,
         token=token,
-        policy=Policy(allow_none=settings.allow_unsafe_none),
+        policy=Policy(allow_none=settings.allow_unsafe_none, caps=changed_limits(GENEROUS, settings.limit_caps)),
         grace_seconds=settings.grace_seconds * 2,
     )
     log = home.logs / f"worker-{number}.log"

@@ -15,6 +15,7 @@ from nadg.domain.blob import BlobRef
 from nadg.domain.errors import UserError
 from nadg.domain.file_names import name_of_bytes
 from nadg.domain.inputs import InputFile
+from nadg.domain.named_limits import NamedLimits, document_with_limits, plan_with_limits
 from nadg.domain.plan import Plan
 from nadg.domain.skill import SkillSpec
 from nadg.domain.validate import parse_plan
@@ -44,16 +45,21 @@ async def plan_run(
     inputs: Sequence[Path],
     skills: Mapping[str, SkillSpec],
     blobs: BlobFolder,
+    default_limits: NamedLimits = (),
 ) -> PlannedRun:
-    """Plan a command, or read a plan file. Raises UserError, naming everything that is wrong."""
+    """Plan a command, or read a plan file. Raises UserError, naming everything that is wrong.
+
+    `default_limits` stand in for those that a plan leaves out. They are for plans that run: one that is only
+    shown or saved keeps to what it says itself.
+    """
     files = await asyncio.to_thread(take_inputs, inputs, blobs)
     if plan_file is not None:
-        document = load_plan(plan_file)
+        document = document_with_limits(load_plan(plan_file), default_limits)
         plan = parse_plan(document, skills=skills, inputs=files)
         return PlannedRun(command=command or plan.goal or plan_file.name, planner="file", plan=plan, inputs=files)
     if command is None or not command.strip():
         raise UserError('the command is empty; say what to do, such as "Summarise the reviews"')
-    plan = await BuiltinPlanner().plan(command, files, skills)
+    plan = plan_with_limits(await BuiltinPlanner().plan(command, files, skills), default_limits)
     return PlannedRun(command=command, planner="builtin", plan=plan, inputs=files)
 
 

@@ -11,9 +11,11 @@ from typing import Literal
 
 from nadg.bootstrap.home import Home
 from nadg.domain.errors import UserError
+from nadg.domain.named_limits import NamedLimits, changed_limits, read_limits
 from nadg.domain.tier import Tier
 from nadg.link.dial import is_loopback
 from nadg.sandbox import Policy
+from nadg.sandbox.policy import GENEROUS
 from nadg.settings import Settings
 from nadg.worker.serve import serve
 from nadg.worker.settings import WorkerSettings
@@ -27,8 +29,9 @@ def serve_worker(
     slots: int | None,
     name: str,
     labels: tuple[str, ...],
-    sandbox: Literal["auto", "landlock", "none"],
+    sandbox: Literal["auto", "namespaces", "landlock", "none"],
     allow_unsafe_none: bool,
+    limits: tuple[str, ...] = (),
 ) -> None:
     """Serve until a signal. Raises UserError where these settings cannot be served safely."""
     if sandbox == "none" and not (allow_unsafe_none or settings.allow_unsafe_none):
@@ -40,6 +43,7 @@ def serve_worker(
     policy = Policy(
         tier=None if sandbox == "auto" else Tier(sandbox),
         allow_none=allow_unsafe_none or settings.allow_unsafe_none,
+        caps=changed_limits(GENEROUS, settings.limit_caps, _read_caps(limits)),
     )
     folder = own_folder(home.workers, host, port)
     try:
@@ -58,6 +62,13 @@ def serve_worker(
     finally:
         if port == 0:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _read_caps(limits: tuple[str, ...]) -> NamedLimits:
+    try:
+        return read_limits(limits)
+    except ValueError as error:
+        raise UserError(f"--limit: {error}") from error
 
 
 def own_folder(workers: Path, host: str, port: int) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from nadg.cli.commands import plan, run, runs, skills, up, workers
+from nadg.cli.commands import plan, run, runs, skills, up, worker, workers
 from nadg.cli.commands.arguments import DebugOption
 
 ABOUT = """Plain words and files in, an answer out, on sandboxed workers.
@@ -26,7 +26,7 @@ def create_app() -> typer.Typer:
     app.command("run")(run.run)
     app.command("plan")(plan.plan)
     app.command("up")(up.up)
-    app.command("worker")(up.worker)
+    app.add_typer(worker.app, name="worker")
     app.add_typer(workers.app, name="workers")
     app.add_typer(runs.app, name="runs")
     app.add_typer(skills.app, name="skills")

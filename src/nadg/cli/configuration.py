@@ -23,7 +23,8 @@ def read_settings() -> Settings:
 
 
 def _sentence(location: tuple[int | str, ...], message: str) -> str:
-    """Names the variable, never its value: it may be a secret."""
+    """Names the variable. Its value, which may be a secret, is shown only where our own check quotes it."""
+    message = message.removeprefix("Value error, ")
     name = "_".join(str(part) for part in location).upper() or "a setting"
     variable = name if name.startswith("NADG_") else f"NADG_{name}"
     return f"{variable}: {message[:1].lower()}{message[1:]}; see docs/SETTINGS.md"

@@ -25,4 +25,9 @@ class Tier(enum.StrEnum):
         return self.strength >= wanted.strength
 
 
+def strongest(*tiers: Tier | None) -> Tier:
+    """The strongest of these demands; None demands nothing."""
+    return max((tier for tier in tiers if tier is not None), key=lambda tier: tier.strength, default=Tier.NONE)
+
+
 _STRENGTHS = {tier: rank for rank, tier in enumerate(Tier)}

@@ -11,7 +11,7 @@ from nadg.domain.errors import UserError
 from nadg.domain.plan import PythonWork, SkillWork, Subtask
 from nadg.domain.run import RunOptions
 from nadg.domain.states import SubtaskState
-from nadg.domain.tier import Tier
+from nadg.domain.tier import Tier, strongest
 from nadg.orchestrator.pieces import find_file
 from nadg.orchestrator.progress import RunProgress, SubtaskProgress
 
@@ -38,8 +38,7 @@ def build_assignment(run: RunProgress, command: Dispatch, inputs: Sequence[FileR
 
 def demanded_tier(subtask: Subtask, options: RunOptions) -> Tier:
     """The stronger of what the run and the subtask ask for."""
-    wanted = [options.min_sandbox, subtask.min_sandbox or options.min_sandbox]
-    return max(wanted, key=lambda tier: tier.strength)
+    return strongest(options.min_sandbox, subtask.min_sandbox)
 
 
 def _job(subtask: Subtask) -> Job:

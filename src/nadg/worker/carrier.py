@@ -11,6 +11,7 @@ from nadg.domain.assignment import Assignment, SkillCall
 from nadg.domain.blob import BlobRef, Blobs
 from nadg.domain.clock import Clock
 from nadg.domain.errors import LinkLost, NadgError
+from nadg.domain.limits import Limits
 from nadg.domain.outcome import Outcome, OutcomeKind
 from nadg.domain.skill import SkillSpec
 from nadg.domain.worker import WorkerInfo
@@ -40,8 +41,9 @@ class Carrier:
         blobs: Blobs,
         skills: Mapping[str, SkillSpec],
         clock: Clock,
+        caps: Limits,
     ) -> None:
-        self._info = info
+        self._info, self._caps = info, caps
         self._sandbox, self._blobs, self._skills, self._clock = sandbox, blobs, skills, clock
 
     async def fetch(self, assignment: Assignment, session: Session, missing: Sequence[BlobRef]) -> Outcome | bool:
@@ -61,7 +63,7 @@ class Carrier:
             ending = await self._sandbox.run(request, on_output)
             job = assignment.job
             skill = self._skills.get(job.skill) if isinstance(job, SkillCall) else None
-            return create_outcome(assignment, ending, self._info, skill)
+            return create_outcome(assignment, ending, self._info, skill, self._caps)
         except Exception as error:  # noqa: BLE001 - a fault of ours costs this attempt, not all on this worker
             traceback.print_exception(error)
             reason = f"the sandbox could not run it: {type(error).__name__}: {error}"

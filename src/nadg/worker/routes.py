@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import secrets
+from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -94,6 +95,7 @@ async def status(parts: Parts) -> dict[str, Any]:
         "waiting": runner.waiting,
         "draining": runner.draining,
         "sandbox": {"tier": info.tier, "probe": msgspec.to_builtins(parts.sandbox_report, enc_hook=str)},
+        "limit_caps": asdict(runner.caps),
         "labels": list(info.labels),
         "skills": list(parts.skills),
         "broken_skills": parts.broken_skills,

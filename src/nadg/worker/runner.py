@@ -14,6 +14,7 @@ from nadg.domain.assignment import Assignment
 from nadg.domain.blob import BlobRef
 from nadg.domain.clock import Clock
 from nadg.domain.errors import LinkRefused, NadgError
+from nadg.domain.limits import Limits
 from nadg.domain.outcome import Outcome
 from nadg.domain.skill import SkillSpec
 from nadg.domain.worker import WorkerInfo
@@ -44,11 +45,14 @@ class Runner:
         clock: Clock,
         backlog: int,
         grace_seconds: float,
+        caps: Limits,
     ) -> None:
         self.info = info
+        self.caps = caps
+        """The most that an attempt may use here."""
         self.totals = Totals()
         self.window = info.slots + backlog
-        self._carrier = Carrier(info, sandbox, blobs, skills, clock)
+        self._carrier = Carrier(info, sandbox, blobs, skills, clock, caps)
         self._blobs, self._skills, self._clock = blobs, skills, clock
         self._grace_seconds = grace_seconds
         self._tenants: dict[str, Tenant] = {}

@@ -108,6 +108,7 @@ def _create_runner(settings: WorkerSettings, sandbox: Sandbox, blobs: BlobFolder
         clock=SystemClock(),
         backlog=settings.backlog,
         grace_seconds=settings.grace_seconds,
+        caps=settings.policy.caps,
     )
 
 

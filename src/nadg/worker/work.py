@@ -12,6 +12,7 @@ from typing import Any
 from nadg.domain.assignment import Assignment, Code, Files, Items, Merge, Part, Rows, SkillCall
 from nadg.domain.blob import Blobs, FileRef, Value
 from nadg.domain.file_names import bytes_of_name
+from nadg.domain.limits import Limits
 from nadg.domain.outcome import Outcome, OutcomeKind, Receipt
 from nadg.domain.skill import SkillSpec
 from nadg.domain.worker import WorkerInfo
@@ -22,6 +23,7 @@ from nadg.skills.call import run_skill
 result = run_skill({name!r}, {args!r}, inputs=inputs, needs=needs, needs_files=needs_files, missing=missing,
                    rows=globals().get("rows"), item=globals().get("item"), parts=globals().get("parts"))
 """
+_USUAL = Limits()
 
 
 def lack(assignment: Assignment, worker: WorkerInfo, skills: Mapping[str, SkillSpec]) -> str:
@@ -60,7 +62,9 @@ def create_request(assignment: Assignment, blobs: Blobs) -> Request:
     )
 
 
-def create_outcome(assignment: Assignment, ending: Ending, worker: WorkerInfo, skill: SkillSpec | None) -> Outcome:
+def create_outcome(
+    assignment: Assignment, ending: Ending, worker: WorkerInfo, skill: SkillSpec | None, caps: Limits
+) -> Outcome:
     """The ending as the master hears of it, with the receipt."""
     receipt = Receipt(
         worker=worker.name,
@@ -84,8 +88,25 @@ def create_outcome(assignment: Assignment, ending: Ending, worker: WorkerInfo, s
         artifacts=ending.artifacts,
         stdout_tail=ending.stdout_tail,
         stderr_tail=ending.stderr_tail,
-        notes=ending.notes,
+        notes=(*ending.notes, *cap_notes(assignment.limits, caps, ending.kind)),
     )
+
+
+def cap_notes(asked: Limits, caps: Limits, kind: OutcomeKind) -> tuple[str, ...]:
+    """What the worker's policy cut from the limits that a plan asked for.
+
+    The usual ones, which nobody asks for, are told of only where a limit ended the attempt.
+    """
+    wanted, allowed = vars(asked), vars(caps)
+    return tuple(
+        f"{name}: {_plain(wanted[name])} asked, {_plain(allowed[name])} allowed by this worker"
+        for name, usual in vars(_USUAL).items()
+        if wanted[name] > allowed[name] and (kind == "limit" or wanted[name] != usual)
+    )
+
+
+def _plain(value: float) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def never_ran(assignment: Assignment, kind: OutcomeKind, reason: str, worker: WorkerInfo, at: datetime) -> Outcome:

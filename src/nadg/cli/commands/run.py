@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -16,7 +17,8 @@ from nadg.cli.commands.arguments import (
     QuietOption,
     WorkersOption,
 )
-from nadg.domain.tier import Tier
+from nadg.domain.errors import UserError
+from nadg.domain.tier import Tier, strongest
 
 
 def run(
@@ -44,7 +46,9 @@ def run(
     min_sandbox: Annotated[
         Tier | None,
         typer.Option(
-            "--min-sandbox", metavar="TIER", help="Weakest sandbox to accept: landlock, namespaces, none."
+            "--min-sandbox",
+            metavar="TIER",
+            help="Weakest sandbox to accept: landlock, namespaces, none; never below NADG_MIN_SANDBOX.",
         ),
     ] = None,
 ) -> None:
@@ -58,10 +62,12 @@ def run(
     from nadg.domain.run import RunOptions
 
     settings = read_settings()
+    tier = tier_of_run(min_sandbox, settings.min_sandbox)
+    _tell_what_stays(min_sandbox, tier, quiet)
     options = RunOptions(
         timeout_seconds=timeout,
         continue_on_failure=continue_on_failure,
-        min_sandbox=min_sandbox or settings.min_sandbox,
+        min_sandbox=tier,
     )
     request = RunRequest(
         command=command,
@@ -75,3 +81,21 @@ def run(
         quiet=quiet,
     )
     raise typer.Exit(asyncio.run(carry_out(settings, request)))
+
+
+def tier_of_run(asked: Tier | None, policy: Tier) -> Tier:
+    """The stronger of what the option and the settings demand.
+
+    Raises UserError where the option would switch isolation off and the settings do not.
+    """
+    if asked is Tier.NONE and policy is not Tier.NONE:
+        raise UserError(
+            f"--min-sandbox none: NADG_MIN_SANDBOX demands {policy}; "
+            "set NADG_MIN_SANDBOX=none to accept workers that isolate nothing, for code that you wrote yourself"
+        )
+    return strongest(asked, policy)
+
+
+def _tell_what_stays(asked: Tier | None, tier: Tier, quiet: bool) -> None:
+    if asked not in (None, tier) and not quiet:
+        print(f"--min-sandbox {asked}: NADG_MIN_SANDBOX demands {tier}, which stays", file=sys.stderr)

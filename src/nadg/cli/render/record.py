@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
 
@@ -46,16 +47,20 @@ def files_table(record: RunRecord) -> Table | None:
 
 
 def note_lines(record: RunRecord) -> list[str]:
-    """What is worth telling of attempts: a file that was not collected and why, output that was cut."""
-    notes = [
-        f"{one.id}: {one_line(note, 200)}"
+    """What workers had to tell of attempts beside how they ended, safe to print; each once, with how often."""
+    found = Counter(
+        (one.id, note)
         for one in record.subtasks
         for attempt in attempts_of(one)
         if attempt.outcome is not None
         for note in attempt.outcome.notes
+    )
+    lines = [
+        f"{subtask}: {one_line(note, 200)}" + (f" ({count} attempts)" if count > 1 else "")
+        for (subtask, note), count in found.items()
     ]
-    more = len(notes) - SHOWN_NOTES
-    return [*notes[:SHOWN_NOTES], *([f"… and {counted(more, 'more note')}"] if more > 0 else [])]
+    more = len(lines) - SHOWN_NOTES
+    return [*lines[:SHOWN_NOTES], *([f"… and {counted(more, 'more note')}"] if more > 0 else [])]
 
 
 def failure_details(record: RunRecord) -> list[str]:
