@@ -139,7 +139,7 @@ def _breakouts(targets: Targets) -> dict[Maker, float]:
 
 
 def _hogs() -> dict[Maker, float]:
-    """Code that takes more than it may."""
+    """Code that takes more than it may. The first process of a pid namespace cannot stop itself."""
     limit, stopped = ends("limit"), ends("limit", "failed")
     deaf = "import signal\nfor n in set(signal.valid_signals()) - {9, 19}: signal.signal(n, signal.SIG_IGN)\n"
     return {
@@ -148,7 +148,7 @@ def _hogs() -> dict[Maker, float]:
         _attack("spin", "while True: pass", ends("limit", saying="wall time limit"), _SHORT): 0.5,
         _attack("spin, signals ignored", deaf + "while True: pass", limit, _SHORT): 0.3,
         _attack("sleep", "import time\ntime.sleep(3600)", ends("limit", saying="wall time limit"), _SHORT): 1,
-        _attack("stop itself", "import os\nos.kill(os.getpid(), 19)", limit, _SHORT): 1,
+        _attack("stop itself", "import os\nos.kill(os.getpid(), 19)", ends("limit", "succeeded"), _SHORT): 1,
         _attack("output flood", "import os\nwhile True: os.write(1, b'x' * 4096)", limit): 2,
         _attack("many files", "for n in range(10_000): open(str(n), 'w').close()", stopped): 1,
         _attack("huge file", "file = open('big', 'wb')\nwhile True: file.write(bytes(1 << 20))", stopped): 2,
@@ -163,8 +163,11 @@ def _hogs() -> dict[Maker, float]:
 
 
 def _deceits(secret: Path) -> dict[Maker, float]:
-    """Code that ends oddly, lies about its end, or leaves its process in disorder for the next one."""
-    failed = ends("failed")
+    """Code that ends oddly, lies about its end, or leaves its process in disorder for the next one.
+
+    The first process of a pid namespace outlives a signal of its own that it does not handle.
+    """
+    failed, stopped = ends("failed"), ends("failed", "limit")
     forge = """
     import gc, os, pickle
     gc.unfreeze()
@@ -195,7 +198,7 @@ def _deceits(secret: Path) -> dict[Maker, float]:
         _attack("exit", "import os\nos._exit(0)", failed): 2,
         _attack("exit code 3", "raise SystemExit(3)", failed): 1,
         _attack("segmentation fault", "import ctypes\nctypes.string_at(0)", ends("failed", saying="SIGSEGV")): 2,
-        _attack("kill itself", "import os\nos.kill(os.getpid(), 15)\nwhile True: pass", failed): 1,
+        _attack("kill itself", "import os\nos.kill(os.getpid(), 15)\nwhile True: pass", stopped, _SHORT): 1,
         _attack("forged report", forge, failed): 2,
         _attack("links", leak, _ANY_END): 2,
         _attack("deep JSON", "result = []\nfor _ in range(20_000): result = [result]", failed): 2,
