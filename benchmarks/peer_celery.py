@@ -54,6 +54,10 @@ def main() -> None:
             for _ in range(rounds):
                 print(round_rate(app, count), flush=True)
             worker.terminate()
+            try:
+                worker.wait(20)
+            except subprocess.TimeoutExpired:
+                worker.kill()
 
 
 def serve(folder: Path, processes: int) -> None:
