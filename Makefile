@@ -4,7 +4,7 @@ BIN = $(VENV)/bin
 export NADG_VENV = $(VENV)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run up test check lint format types imports locks clean
+.PHONY: help setup run up test check soak lint format types imports locks clean
 
 help: ## List these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -23,6 +23,9 @@ test: ## Run all tests (ARGS="tests/cli -k help" for some)
 
 check: ## Everything CI runs: lint, types, import rules, tests
 	@.ci/run $(ARGS)
+
+soak: setup ## Attack a worker 20,000 times and see whether anything is left (ARGS="--attempts 1000")
+	@$(BIN)/python benchmarks/sandbox_soak.py $(ARGS)
 
 lint: setup ## Style and formatting
 	@$(BIN)/ruff check .

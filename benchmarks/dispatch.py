@@ -17,6 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from bare_fork import fork_rate
 from environment import print_environment, spread
 
 from nadg.bootstrap.grid import Grid, open_grid
@@ -24,26 +25,6 @@ from nadg.bootstrap.quiet import QuietWatcher
 from nadg.domain.run import RunOptions
 from nadg.domain.states import RunState
 from nadg.settings import Settings
-
-FORK_LOOP = """
-import os, sys, time
-count = int(sys.argv[1])
-started = time.perf_counter()
-for _ in range(count):
-    child = os.fork()
-    if child == 0:
-        os._exit(0)
-    os.waitpid(child, 0)
-print(count / (time.perf_counter() - started))
-"""
-
-
-def fork_loop(count: int) -> float:
-    """Tasks a second of a bare fork, exit and wait, in an interpreter that has nothing else loaded."""
-    done = subprocess.run(
-        [sys.executable, "-c", FORK_LOOP, str(count)], check=True, capture_output=True, text=True
-    )
-    return float(done.stdout)
 
 
 def python_loop(count: int) -> float:
@@ -98,7 +79,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     print_environment("sqlalchemy", "msgspec", "websockets")
-    forks = [fork_loop(options.shards) for _ in range(options.rounds)]
+    forks = [fork_rate(options.shards, modules=()) for _ in range(options.rounds)]
     print(f"bare fork loop:      {spread(forks, 'tasks/s')}")
     cold = [python_loop(100)]
     print(f"python -c per task:  {spread(cold, 'tasks/s')}")

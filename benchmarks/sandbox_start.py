@@ -20,29 +20,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import nadg
+from bare_fork import WARM, fork_times, lean_environment
+
 from nadg.sandbox import Policy, Request, Sandbox
-from nadg.sandbox.zygote_process import clean_environment
 
 MARK = "import time; result = time.monotonic()"
-_BARE_FORK = """
-import gc, os, sys, time
-sys.path += [sys.argv[2]]
-import nadg.sandbox.zygote
-for name in sys.argv[3:]:
-    __import__(name)
-gc.collect(); gc.freeze()
-for _ in range(int(sys.argv[1])):
-    asked = time.monotonic()
-    reader, writer = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        os.write(writer, repr(time.monotonic() - asked).encode()); os._exit(0)
-    took = os.read(reader, 100).decode()
-    os.waitpid(pid, 0)
-    print(took, time.monotonic() - asked)
-    os.close(reader); os.close(writer)
-"""
 
 
 class _NoBlobs:
@@ -82,7 +64,7 @@ async def _measure(count: int, root: Path) -> None:
         for name, modules in policy.zygotes.items():
             await _run(sandbox, name)
             print(f"\n{name}: {', '.join(modules) or 'no modules'}")
-            bare = _bare_fork(count, modules)
+            bare = fork_times(count, (*WARM, *modules))
             to_code, whole, cpu = await _sequence(sandbox, name, count)
             cold = _cold_start(max(3, count // 40), modules)
             fork = _line("bare fork: to the first line", [took for took, _ in bare], None)
@@ -122,24 +104,6 @@ async def _throughput(sandbox: Sandbox, count: int) -> None:
     print(f"\n4 at a time: {4 * count / seconds:.0f} attempts/s, worker CPU {cpu / (4 * count) * 1e3:.2f} ms each")
 
 
-def _bare_fork(count: int, modules: tuple[str, ...]) -> list[tuple[float, float]]:
-    """Seconds to the child's first line, and until it was reaped, in a process with the same modules."""
-    command = [
-        sys.executable,
-        "-I",
-        "-B",
-        "-c",
-        _BARE_FORK,
-        str(count),
-        str(Path(nadg.__file__).parent.parent),
-        *modules,
-    ]
-    with tempfile.TemporaryDirectory() as settings:
-        done = subprocess.run(command, env=clean_environment(settings), capture_output=True, text=True, check=True)
-    pairs = (line.split() for line in done.stdout.splitlines())
-    return [(float(first), float(last)) for first, last in pairs]
-
-
 def _cold_start(count: int, modules: tuple[str, ...]) -> list[float]:
     """Seconds from starting Python to its first line after the same imports."""
     source = "".join(f"import {name}; " for name in modules) + "import time; print(time.monotonic())"
@@ -149,7 +113,7 @@ def _cold_start(count: int, modules: tuple[str, ...]) -> list[float]:
         with tempfile.TemporaryDirectory() as settings:
             done = subprocess.run(
                 [sys.executable, "-c", source],
-                env=clean_environment(settings),
+                env=lean_environment(settings),
                 capture_output=True,
                 text=True,
                 check=True,
