@@ -69,7 +69,7 @@ def test_defaults_fill_what_a_plan_leaves_out_and_caps_cut_what_it_asks_for(fold
     assert attempts["asks"]["notes"] == ["memory_megabytes: 8192 asked, 600 allowed by this worker"]
     assert attempts["modest"]["reason"] == "output limit of 10 bytes reached"
     shown = folder.nadg("runs", "show", json.loads(folder.nadg("runs", "list", "--json").stdout)[0]["id"])
-    assert "note on asks: memory_megabytes: 8192 asked, 600 allowed by this worker" in shown.stdout
+    assert "Note: asks: memory_megabytes: 8192 asked, 600 allowed by this worker" in shown.stdout
     folder.environment["NADG_DEFAULT_LIMITS"] = "memory_megabytes=200, output_bytes=5"
     attempts = ran(folder, PLAN)
     assert attempts["usual"]["reason"] == "memory limit of 200 MiB reached"

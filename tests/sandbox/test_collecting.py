@@ -14,7 +14,8 @@ import pytest
 from nadg.domain.blob import BlobRef
 from nadg.domain.limits import Limits
 from nadg.sandbox import collect as module
-from nadg.sandbox.collect import Collected, LimitReached, Stopped, collect, collect_aside
+from nadg.sandbox.cancellation import in_thread
+from nadg.sandbox.collect import Collected, LimitReached, Stopped, collect
 from nadg.sandbox.remove import remove_tree
 
 LIMITS = Limits()
@@ -37,6 +38,10 @@ class Blobs:
 
     def create(self) -> Any:
         return self._blobs.create()
+
+
+async def collect_aside(fd: int, blobs: Blobs, limits: Limits) -> Collected:
+    return await in_thread(lambda is_off: collect(fd, blobs, limits, is_off))
 
 
 @pytest.fixture

@@ -79,7 +79,7 @@ def _be_zygote(folder: Path, tier: str, steps: Sequence[child.Step], channel_fd:
             linux.prctl(linux.PR_SET_DUMPABLE, 1)
         if tier == "namespaces":
             namespaces.enter_for_zygote()
-            linux.mount("none", "/", None, linux.MS_REC | linux.MS_PRIVATE)
+            linux.mount(b"none", b"/", None, linux.MS_REC | linux.MS_PRIVATE)
             zygote.pid, zygote.namespaces = 0, namespaces.TaskNamespaces()
             zygote.namespaces.open_pids()
             privileges.forbid_new_ones()
@@ -160,7 +160,7 @@ def test_a_failed_set_up_is_the_sandboxs_fault(box: Any) -> None:
     """It is tried elsewhere, whatever status the child ended with."""
 
     async def judge() -> Any:
-        lane = Lane(Path(tempfile.mkdtemp(dir=box.root)) / "lane", None, may_link=True)
+        lane = Lane(Path(tempfile.mkdtemp(dir=box.root)) / "lane", None, may_link=True, is_on_disk=True)
         process = TaskProcess(lane)
         process.said = b"restrict_files: no"
         process.exited(Exit(child.SETUP_FAILED_STATUS << 8, 0.0, 0))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+import contextlib
+import threading
+from collections.abc import Callable, Coroutine
 from typing import TypeVar
 
 Done = TypeVar("Done")
@@ -22,3 +24,19 @@ async def through_cancellation(work: Coroutine[object, object, Done]) -> Done:
         task.exception()
         raise cancelled
     return task.result()
+
+
+async def in_thread(work: Callable[[Callable[[], bool]], Done]) -> Done:
+    """Do long work in a thread. Cancelling makes true what the work is given to ask, and waits for its end."""
+    is_off = threading.Event()
+    task = asyncio.ensure_future(asyncio.to_thread(work, is_off.is_set))
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        is_off.set()
+        while not task.done():
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait([task])
+        if not task.cancelled():
+            task.exception()  # whatever came of it is of no use any more
+        raise

@@ -8,10 +8,7 @@ or which one failed, and the channel is closed before the code runs.
 from __future__ import annotations
 
 import _socket
-import atexit
 import contextlib
-import gc
-import io
 import os
 import signal
 import sys
@@ -19,15 +16,14 @@ import tempfile
 from collections.abc import Callable, Sequence
 from typing import Final, NoReturn
 
-from nadg.domain.errors import UserError
 from nadg.sandbox import contract, linux, protocol
-from nadg.sandbox.job import Job, Report, decode_job, write_report
+from nadg.sandbox.carry_out import carry_out
+from nadg.sandbox.job import Job, decode_job
 from nadg.sandbox.layers import bpf, landlock, namespaces, privileges, rlimits, seccomp
 from nadg.sandbox.layers.syscalls import Machine
 from nadg.sandbox.memory import map_shared
 
 SETUP_FAILED_STATUS: Final = 117
-_BUFFERED: Final = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
 
 
 class Zygote:
@@ -207,6 +203,7 @@ def close_descriptors(child: Child) -> None:
         os.closerange(start, kept)
         start = kept + 1
     os.closerange(start, os.sysconf("SC_OPEN_MAX") if sys.platform != "linux" else 1 << 20)
+    rlimits.limit_open_files(child.known_job.bounds)
 
 
 def filter_calls(child: Child) -> None:
@@ -245,7 +242,8 @@ def run_child(child: Child, steps: Sequence[Step]) -> NoReturn:
     try:
         for taken, step in enumerate(steps):  # noqa: B007 told where a step fails
             step(child)
-        status = _carry_out(child)
+        given = contract.Bytes(child.memory, child.inline_start, child.value_fds)
+        status = carry_out(child.known_job, given, child.memory)
     except NoJob:
         status = 0
     except BaseException as error:  # noqa: BLE001 this process ends here; the reason goes to the worker
@@ -255,50 +253,3 @@ def run_child(child: Child, steps: Sequence[Step]) -> NoReturn:
                 os.write(child.channel_fd, told.encode("utf-8", "replace"))
     finally:
         os._exit(status)
-
-
-def _carry_out(child: Child) -> int:
-    """Run the code and leave its report; the exit status that a script of its kind would have."""
-    finished = _run_code(child)
-    _end_like_a_script()
-    write_report(child.memory, finished.report, finished.result)
-    return finished.exit_status
-
-
-def _run_code(child: Child) -> contract.Finished:
-    job, given = child.known_job, contract.Bytes(child.memory, child.inline_start, child.value_fds)
-    try:
-        source = given.read(job.source).decode()
-        variables = contract.given_variables(job, given)
-        items = contract.given_items(job, given) if job.mode == "items" else []
-    except (UserError, ValueError, RecursionError) as error:
-        return contract.Finished(Report(kind="failed", reason=f"what was given cannot be read: {error}"))
-    except MemoryError:
-        reason = f"memory limit of {job.bounds.memory_megabytes} MiB reached while reading what was given"
-        return contract.Finished(Report(kind="limit", reason=reason))
-    finally:
-        for fd in child.value_fds:
-            os.close(fd)
-    return contract.run(job, source, variables, items)
-
-
-def _end_like_a_script() -> None:
-    """What an interpreter does at its end and `_exit` does not: exit functions, closing files, flushing."""
-    if atexit._ncallbacks():
-        with contextlib.suppress(Exception):
-            atexit._run_exitfuncs()
-    main = sys.modules.get("__main__")
-    if main is not None:
-        vars(main).clear()
-    flush_open_files()
-
-
-def flush_open_files() -> None:
-    """Write out what the code left in the buffers of files that it did not close, and of the streams."""
-    for thing in gc.get_objects():
-        if type(thing) in _BUFFERED:
-            with contextlib.suppress(Exception):
-                thing.flush()
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(Exception):
-            stream.flush()

@@ -7,13 +7,11 @@ no more than that look. What is left out is noted.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import hashlib
 import heapq
 import os
 import stat
-import threading
 from collections.abc import Callable, Generator, Iterator
 from typing import Final, NamedTuple
 
@@ -50,29 +48,13 @@ def _never() -> bool:
     return False
 
 
-async def collect_aside(folder_fd: int, blobs: Blobs, limits: Limits) -> Collected:
-    """As `collect`, in a thread. Cancelling stops the thread soon, and waits until it has stopped."""
-    is_off = threading.Event()
-    task = asyncio.ensure_future(asyncio.to_thread(collect, folder_fd, blobs, limits, is_off.is_set))
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        is_off.set()
-        while not task.done():
-            with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.wait([task])
-        if not task.cancelled():
-            task.exception()  # whatever came of it is of no use any more
-        raise
-
-
 def collect(folder_fd: int, blobs: Blobs, limits: Limits, is_off: Callable[[], bool] = _never) -> Collected:
     """Store every acceptable file below an open folder.
 
     Raises LimitReached, Stopped soon after `is_off` becomes true, and OSError of the store.
     """
     device = os.fstat(folder_fd).st_dev
-    _check_limits(folder_fd, limits, is_off)
+    check_limits(folder_fd, limits, is_off)
     notes = Notes()
     slices: list[list[FileRef]] = [[]]
     for found in _each(folder_fd, notes, is_off):
@@ -107,7 +89,7 @@ def _each(folder_fd: int, notes: Notes, is_off: Callable[[], bool]) -> Generator
             yield found
 
 
-def _check_limits(folder_fd: int, limits: Limits, is_off: Callable[[], bool]) -> None:
+def check_limits(folder_fd: int, limits: Limits, is_off: Callable[[], bool] = _never) -> None:
     """Count and measure, and read nothing. Raises LimitReached at the first entry that is too much."""
     files, others, room = 0, 0, limits.artifact_bytes
     with contextlib.closing(_each(folder_fd, Notes(), is_off)) as entries:

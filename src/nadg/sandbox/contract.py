@@ -73,6 +73,11 @@ class Bytes:
     def value(self, span: Span) -> Any:
         return msgspec.json.decode(self.read(span))
 
+    def close(self) -> None:
+        """Close the descriptors: the code shall not have them."""
+        for fd in self._fds:
+            os.close(fd)
+
 
 def given_variables(job: Job, given: Bytes) -> dict[str, Any]:
     """The variables of the contract; an item is set for each run."""

@@ -13,9 +13,10 @@ from nadg.domain.errors import UserError
 from nadg.domain.limits import Limits
 from nadg.sandbox import job as jobs
 from nadg.sandbox.attempt import RunningAttempt, Verdict
-from nadg.sandbox.cancellation import through_cancellation
+from nadg.sandbox.cancellation import in_thread, through_cancellation
 from nadg.sandbox.collect import Collected, LimitReached, collect
 from nadg.sandbox.contract import size_text
+from nadg.sandbox.disk_watch import DiskWatch
 from nadg.sandbox.ending import Reading, read_ending, result_problem
 from nadg.sandbox.memory import create_memory
 from nadg.sandbox.output import Output
@@ -51,9 +52,13 @@ class Execution:
             size = max(len(head), room)
             with create_memory(head, size) as memory_fd:
                 attempt = RunningAttempt(self._limits, self._process)
-                with watch(attempt):
-                    self._start(attempt, memory_fd, size, placed.fds)
-                    await _wait_or_kill(attempt)
+                disk = DiskWatch(self._lane.disk_fds, self._limits, lambda why: attempt.end(Verdict("limit", why)))
+                try:
+                    with watch(attempt):
+                        self._start(attempt, memory_fd, size, placed.fds)
+                        await _wait_or_kill(attempt)
+                finally:
+                    await disk.close()
                 return await self._conclude(attempt, memory_fd, size)
         except UserError as error:
             return self._never_ran(Reading("failed", str(error)))
@@ -122,7 +127,7 @@ class Execution:
         if is_empty(self._process.work_fd):
             return reading, value, _NOTHING
         try:
-            collected = await through_cancellation(asyncio.to_thread(self._collect))
+            collected = await in_thread(self._collect)
         except LimitReached as error:
             return Reading("limit", str(error), exit_code=reading.exit_code), None, _NOTHING
         return reading, value, collected
@@ -139,8 +144,8 @@ class Execution:
         finally:
             writer.abort()
 
-    def _collect(self) -> Collected:
-        return collect(self._process.work_fd, self._blobs, self._limits)
+    def _collect(self, is_off: Callable[[], bool]) -> Collected:
+        return collect(self._process.work_fd, self._blobs, self._limits, is_off)
 
 
 def never_ran(reading: Reading, started_at: datetime.datetime, clock: Clock) -> Ending:

@@ -29,8 +29,9 @@ class Lane:
     Where a task's own work folder is in memory, it lies over this one, which stays empty.
     """
 
-    def __init__(self, folder: Path, task_uid: int | None, may_link: bool) -> None:
+    def __init__(self, folder: Path, task_uid: int | None, *, may_link: bool, is_on_disk: bool) -> None:
         self.folder = folder
+        self._is_on_disk = is_on_disk
         self._task_uid = task_uid
         self._may_link = may_link
         self._fds: list[int] = []
@@ -50,6 +51,11 @@ class Lane:
         self._is_listening = False
         self.placed_files = 0
         """Files in `given` now."""
+
+    @property
+    def disk_fds(self) -> tuple[int, ...]:
+        """The folders in which the code may leave things on disk."""
+        return (self.work_fd, self._tmp_fd) if self._is_on_disk else ()
 
     def make_folder(self, path: Path) -> None:
         """A folder for the tasks' user alone."""

@@ -21,6 +21,7 @@ import msgspec
 
 from nadg.domain.errors import SandboxUnavailable
 from nadg.sandbox import child, contract, linux, protocol, reach, readable
+from nadg.sandbox.carry_out import flush_open_files
 from nadg.sandbox.fork_server import ForkServer
 from nadg.sandbox.job import Bounds, Job, Span, decode_job, encode_job, write_report
 from nadg.sandbox.layers import landlock, namespaces, privileges, rlimits, seccomp
@@ -94,7 +95,7 @@ def rehearse(zygote: child.Zygote) -> None:
     own_main = sys.modules["__main__"]
     finished = contract.run(again, "result = [1, 'a']", variables, [])
     sys.modules["__main__"] = own_main
-    child.flush_open_files()
+    flush_open_files()
     write_report(memory, finished.report, finished.result)
     if zygote.machine is not None and zygote.filter is not None:
         child.common_ruleset(zygote).close()

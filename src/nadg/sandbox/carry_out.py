@@ -1,0 +1,61 @@
+"""What a task process does once it is confined: it reads what was given, runs the code, and leaves its report."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import gc
+import io
+import sys
+from typing import Final
+
+from nadg.domain.errors import UserError
+from nadg.sandbox import contract
+from nadg.sandbox.job import Job, Report, write_report
+
+_BUFFERED: Final = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
+
+
+def carry_out(job: Job, given: contract.Bytes, memory: memoryview) -> int:
+    """Run the code and leave its report in the memory; the exit status that a script of its kind would have."""
+    finished = _run_code(job, given)
+    _end_like_a_script()
+    write_report(memory, finished.report, finished.result)
+    return finished.exit_status
+
+
+def _run_code(job: Job, given: contract.Bytes) -> contract.Finished:
+    try:
+        source = given.read(job.source).decode()
+        variables = contract.given_variables(job, given)
+        items = contract.given_items(job, given) if job.mode == "items" else []
+    except (UserError, ValueError, RecursionError) as error:
+        return contract.Finished(Report(kind="failed", reason=f"what was given cannot be read: {error}"))
+    except MemoryError:
+        reason = f"memory limit of {job.bounds.memory_megabytes} MiB reached while reading what was given"
+        return contract.Finished(Report(kind="limit", reason=reason))
+    finally:
+        given.close()
+    return contract.run(job, source, variables, items)
+
+
+def _end_like_a_script() -> None:
+    """What an interpreter does at its end and `_exit` does not: exit functions, closing files, flushing."""
+    if atexit._ncallbacks():
+        with contextlib.suppress(Exception):
+            atexit._run_exitfuncs()
+    main = sys.modules.get("__main__")
+    if main is not None:
+        vars(main).clear()
+    flush_open_files()
+
+
+def flush_open_files() -> None:
+    """Write out what the code left in the buffers of files that it did not close, and of the streams."""
+    for thing in gc.get_objects():
+        if type(thing) in _BUFFERED:
+            with contextlib.suppress(Exception):
+                thing.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):
+            stream.flush()
