@@ -7,7 +7,7 @@ import os
 import socket
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -18,9 +18,10 @@ from nadg.domain.tier import Tier
 from nadg.sandbox import Policy, Sandbox, child, linux, protocol
 from nadg.sandbox.attempt import RunningAttempt
 from nadg.sandbox.ending import read_ending
+from nadg.sandbox.fork_server import ForkServer
 from nadg.sandbox.job import Bounds, Job, Span, encode_job
 from nadg.sandbox.lane import Lane
-from nadg.sandbox.layers import landlock, namespaces, privileges, seccomp
+from nadg.sandbox.layers import landlock, namespaces, privileges, rlimits, seccomp
 from nadg.sandbox.layers.syscalls import this_machine
 from nadg.sandbox.memory import create_memory
 from nadg.sandbox.policy import TASK_UID
@@ -28,7 +29,10 @@ from nadg.sandbox.process import Exit, TaskProcess, received
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the landlock tier is Linux's")
 TIERS = ("namespaces", "landlock")
-EVERY_STEP = [(tier, step) for tier in TIERS for step in child.STEPS[tier]]
+REFUSED = -1
+"""In place of a wait status: the zygote made no process."""
+EVERY_STEP = [(tier, step) for tier in TIERS for step in (*child.BEFORE_FORK[tier], *child.STEPS[tier])]
+Change = Callable[[list[child.Step]], list[child.Step]]
 
 
 @pytest.fixture
@@ -39,8 +43,8 @@ def folder(short_folder: Path) -> Path:
     return made
 
 
-def _run_steps(folder: Path, tier: str, steps: Sequence[child.Step]) -> tuple[int, bytes, bool]:
-    """A forked child with these steps: its wait status, what it told of its set-up, and whether the code ran."""
+def _run(folder: Path, tier: str, change: Change = list) -> tuple[int, str, bool]:
+    """One task of a fork server whose steps are changed: its wait status, what was told, whether the code ran."""
     for name in ("work", "tmp", "given"):
         (folder / name).mkdir()
     if os.geteuid() == 0:
@@ -48,26 +52,42 @@ def _run_steps(folder: Path, tier: str, steps: Sequence[child.Step]) -> tuple[in
             os.chown(path, TASK_UID, TASK_UID)
     source = b"open('ran', 'w').close()"
     job = Job(source=Span(-1, 0, len(source)), bounds=Bounds(5, 64, 1024, 1024, 10, 64, 8))
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with ours, theirs, create_memory(encode_job(job, source), 1 << 20) as memory:
-        socket.send_fds(ours, [protocol.JOB.pack(1 << 20)], [memory])
-        pid = os.fork()
-        if pid == 0:
-            _be_zygote(folder, tier, steps, theirs.fileno())
-        theirs.close()
-        _, status = os.waitpid(pid, 0)
-        told = received(ours)
-    for _, fds in told:
-        for fd in fds:
-            ran = os.listdir(fd) == ["ran"]  # noqa: PTH208 a path has no descriptor
-            os.close(fd)
-            return status, told[-1][0], ran
-    return status, told[-1][0], (folder / "work" / "ran").exists()
+    control, its_control = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    channel, its_channel = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    pid = os.fork()
+    if pid == 0:
+        control.close()
+        _be_zygote(its_control, tier, change)
+    its_control.close()
+    null = os.open(os.devnull, os.O_WRONLY)
+    with control, channel, create_memory(encode_job(job, source), 1 << 20) as memory:
+        socket.send_fds(channel, [protocol.JOB.pack(1 << 20)], [memory])
+        order = [protocol.FORK.pack(7), os.fsencode(folder)]
+        socket.send_fds(control, order, [its_channel.fileno(), null, null])
+        its_channel.close()
+        os.close(null)
+        status, refusal = _ending(control)
+        control.close()
+        os.waitpid(pid, 0)
+        told = received(channel) or [(refusal.encode(), [])]
+    work = [fd for _, fds in told for fd in fds] or [os.open(folder / "work", os.O_RDONLY)]
+    ran = os.listdir(work[0]) == ["ran"]  # noqa: PTH208 a path has no descriptor
+    os.close(work[0])
+    return status, told[-1][0].decode("utf-8", "replace"), ran
 
 
-def _be_zygote(folder: Path, tier: str, steps: Sequence[child.Step], channel_fd: int) -> NoReturn:
-    """As a zygote of this tier does: give up rights, and carry out one task in a process of its own."""
-    status = 99
+def _ending(control: socket.socket) -> tuple[int, str]:
+    """The wait status that the zygote tells, or its refusal."""
+    while message := control.recv(4096):
+        if message[:1] == b"X":
+            return int(protocol.EXITED.unpack(message)[2]), ""
+        if message[:1] == b"N":
+            return REFUSED, message[protocol.REFUSED.size :].decode()
+    raise AssertionError("the zygote ended without a word")
+
+
+def _be_zygote(control: socket.socket, tier: str, change: Change) -> NoReturn:
+    """As a zygote of this tier does: give up rights, and serve."""
     try:
         machine = this_machine()
         assert machine is not None
@@ -81,18 +101,16 @@ def _be_zygote(folder: Path, tier: str, steps: Sequence[child.Step], channel_fd:
             namespaces.enter_for_zygote()
             linux.mount(b"none", b"/", None, linux.MS_REC | linux.MS_PRIVATE)
             zygote.pid, zygote.namespaces = 0, namespaces.TaskNamespaces()
-            zygote.namespaces.open_pids()
             privileges.forbid_new_ones()
         else:
-            zygote.pid = os.getpid()
             privileges.give_up_for_good()
-        null = os.open(os.devnull, os.O_WRONLY)
-        task = os.fork()
-        if task == 0:
-            child.run_child(child.Child(zygote, str(folder), [channel_fd, null, null]), steps)
-        status = os.waitstatus_to_exitcode(os.waitpid(task, 0)[1])
+        server = ForkServer(control, zygote, tier)
+        before = len(child.BEFORE_FORK[tier])
+        steps = change([*child.BEFORE_FORK[tier], *child.STEPS[tier]])
+        server._before, server._steps = tuple(steps[:before]), tuple(steps[before:])
+        server.serve()
     finally:
-        os._exit(status)
+        os._exit(99)
 
 
 def _failing(step: child.Step) -> child.Step:
@@ -103,32 +121,34 @@ def _failing(step: child.Step) -> child.Step:
     return fail
 
 
-def _refuse() -> None:
-    raise PermissionError("privileges were not given up")
+def _refuse(*_: object) -> None:
+    raise PermissionError("no")
 
 
 @pytest.mark.parametrize("tier", TIERS)
 def test_with_all_steps_the_code_runs(folder: Path, tier: str) -> None:
-    status, told, ran = _run_steps(folder, tier, child.STEPS[tier])
-    assert (status, told, ran) == (0, protocol.SET_UP, True)
+    assert _run(folder, tier) == (0, protocol.SET_UP.decode(), True)
 
 
 @pytest.mark.parametrize(("tier", "broken"), EVERY_STEP, ids=lambda one: getattr(one, "__name__", str(one)))
-def test_no_code_runs_after_a_failed_step(folder: Path, tier: str, broken: child.Step) -> None:
-    steps = [_failing(step) if step is broken else step for step in child.STEPS[tier]]
-    status, told, ran = _run_steps(folder, tier, steps)
+def test_42_no_code_runs_after_a_failed_step(folder: Path, tier: str, broken: child.Step) -> None:
+    status, told, ran = _run(
+        folder, tier, lambda steps: [_failing(one) if one is broken else one for one in steps]
+    )
     assert not ran
-    assert os.waitstatus_to_exitcode(status) == child.SETUP_FAILED_STATUS
-    assert told == f"{broken.__name__}: injected into {broken.__name__}".encode()
+    if broken in child.BEFORE_FORK[tier]:
+        assert (status, told) == (REFUSED, f"injected into {broken.__name__}")
+    else:
+        assert os.waitstatus_to_exitcode(status) == child.SETUP_FAILED_STATUS
+        assert told == f"{broken.__name__}: injected into {broken.__name__}"
 
 
 @pytest.mark.parametrize("exception", [KeyboardInterrupt, SystemExit, MemoryError, RecursionError])
-def test_no_exception_falls_through(folder: Path, exception: type[BaseException]) -> None:
+def test_42_no_exception_falls_through(folder: Path, exception: type[BaseException]) -> None:
     def fail(_child: child.Child) -> None:
         raise exception
 
-    steps = child.STEPS["landlock"]
-    status, _, ran = _run_steps(folder, "landlock", [*steps[:7], fail, *steps[7:]])
+    status, _, ran = _run(folder, "landlock", lambda steps: [*steps[:7], fail, *steps[7:]])
     assert not ran
     assert os.waitstatus_to_exitcode(status) == child.SETUP_FAILED_STATUS
 
@@ -136,24 +156,46 @@ def test_no_exception_falls_through(folder: Path, exception: type[BaseException]
 @pytest.mark.parametrize(
     ("spoil", "step"),
     [
-        (lambda zygote: setattr(zygote, "filter", None), "filter_calls"),
-        (lambda zygote: setattr(zygote, "landlock_abi", 2), "list_files"),
-        (lambda zygote: setattr(zygote, "machine", None), "list_files"),
-        (lambda zygote: setattr(zygote, "grants", (landlock.Grant(999, 4),)), "list_files"),
-        (lambda zygote: setattr(zygote, "pid", 1), "protect"),
-        (lambda _: setattr(privileges, "require_given_up", _refuse), "restrict_files"),
+        (lambda one: setattr(one.zygote, "filter", None), "filter_calls"),
+        (lambda one: setattr(one, "ruleset", None), "restrict_files"),
+        (lambda one: setattr(one.zygote, "pid", 1), "protect"),
+        (lambda _: setattr(rlimits, "limit_task", _refuse), "limit_resources"),
     ],
 )
-def test_a_layer_that_cannot_be_put_on_ends_the_child(
-    folder: Path, spoil: Callable[[child.Zygote], None], step: str
+def test_42_a_layer_that_cannot_be_put_on_ends_the_child(
+    folder: Path, spoil: Callable[[child.Child], None], step: str
 ) -> None:
-    def spoiled(one: child.Child) -> None:
-        spoil(one.zygote)
-
-    status, told, ran = _run_steps(folder, "landlock", [spoiled, *child.STEPS["landlock"]])
+    done = len(child.BEFORE_FORK["landlock"])
+    status, told, ran = _run(folder, "landlock", lambda steps: [*steps[:done], spoil, *steps[done:]])
     assert not ran
     assert os.waitstatus_to_exitcode(status) == child.SETUP_FAILED_STATUS
-    assert told.decode().startswith(step)
+    assert told.startswith(step)
+
+
+@pytest.mark.parametrize(
+    "spoiled", [{"landlock_abi": 2}, {"machine": None}, {"grants": (landlock.Grant(999, 4),)}]
+)
+def test_42_the_zygote_makes_no_process_without_a_list_of_files(folder: Path, spoiled: dict[str, Any]) -> None:
+    def spoil(one: child.Child) -> None:
+        for name, value in spoiled.items():
+            setattr(one.zygote, name, value)
+
+    status, _, ran = _run(folder, "landlock", lambda steps: [spoil, *steps])
+    assert (status, ran) == (REFUSED, False)
+
+
+def test_42_rights_that_were_kept_end_the_child(folder: Path) -> None:
+    """In `namespaces` the task itself gives up what it needed to set itself up."""
+
+    def keep(_child: child.Child) -> None:
+        linux.drop_capabilities = lambda: None
+
+    status, told, ran = _run(folder, "namespaces", lambda steps: [keep, *steps])
+    assert not ran
+    assert (os.waitstatus_to_exitcode(status), told) == (
+        child.SETUP_FAILED_STATUS,
+        "bound_namespaces: privileges were not given up",
+    )
 
 
 def test_a_failed_set_up_is_the_sandboxs_fault(box: Any) -> None:
@@ -184,7 +226,7 @@ def test_what_cannot_be_had_is_one_clear_error(box: Any) -> None:
 
 def test_the_probe_report_tells_what_was_proven(box: Any) -> None:
     report = box.sandbox.report
-    assert report.tier is box.sandbox.tier is Tier.LANDLOCK
+    assert report.tier is box.sandbox.tier is not Tier.NONE
     assert len(report.escapes_refused) == 9
     assert report.landlock_abi >= landlock.MINIMUM_ABI
 
