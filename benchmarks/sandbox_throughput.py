@@ -28,6 +28,7 @@ from environment import print_environment, spread
 
 from nadg.domain.assignment import Assignment, Code, Whole
 from nadg.domain.clock import SystemClock
+from nadg.domain.limits import Limits
 from nadg.domain.tier import Tier
 from nadg.domain.worker import WorkerInfo
 from nadg.link.blobfolder import BlobFolder
@@ -99,9 +100,10 @@ async def measure(options: argparse.Namespace, folder: Path) -> dict[str, list[f
     tier = Tier(options.tier) if options.tier else None
     found: dict[str, list[float]] = {"sandbox": [], "one loop": [], "a loop per slot": []}
     blobs = BlobFolder(folder / "blobs")
-    async with Sandbox(Policy(tier=tier, zygotes={"lean": ()}), folder / "sandbox", blobs) as sandbox:
+    policy = Policy(tier=tier, zygotes={"lean": ()}, forked_ahead=options.slots)
+    async with Sandbox(policy, folder / "sandbox", blobs) as sandbox:
         print(f"tier {sandbox.tier}, {options.slots} slots, {options.count} tasks a round")
-        runner = create_runner(sandbox, blobs, options.slots)
+        runner = create_runner(sandbox, blobs, options.slots, policy.caps)
         house = asyncio.create_task(runner.run())
         await asyncio.sleep(0)  # it keeps house from its first step on
         master = Master(runner)
@@ -115,10 +117,12 @@ async def measure(options: argparse.Namespace, folder: Path) -> dict[str, list[f
     return found
 
 
-def create_runner(sandbox: Sandbox, blobs: BlobFolder, slots: int) -> Runner:
+def create_runner(sandbox: Sandbox, blobs: BlobFolder, slots: int, caps: Limits) -> Runner:
     info = WorkerInfo(name="w", slots=slots, tier=sandbox.tier, python_version=platform.python_version())
     clock = SystemClock()
-    return Runner(info, sandbox=sandbox, blobs=blobs, skills={}, clock=clock, backlog=BACKLOG, grace_seconds=30)
+    return Runner(
+        info, sandbox=sandbox, blobs=blobs, skills={}, clock=clock, caps=caps, backlog=BACKLOG, grace_seconds=30
+    )
 
 
 def peer_rates(program: str, count: int, rounds: int, slots: int) -> list[float] | str:

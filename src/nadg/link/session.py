@@ -70,6 +70,8 @@ class Session:
         self._outgoing_bytes = 0
         self._wants: deque[BlobWant] = deque()
         self._wake = asyncio.Event()
+        self._eased: asyncio.Future[None] | None = None
+        self._eased_below = 0
         self._transfers = Transfers(blobs, self.send)
         self._later: asyncio.TimerHandle | None = None
         self._heard = True
@@ -80,6 +82,21 @@ class Session:
     def pending_bytes(self) -> int:
         """What waits to be sent: a measure of how far the other end is behind."""
         return self._outgoing_bytes
+
+    def eased(self, below_bytes: int) -> asyncio.Future[None]:
+        """Done once less than this waits to be sent, or the link has ended; for a sender that can wait."""
+        if self._eased is None:
+            self._eased = asyncio.get_running_loop().create_future()
+        eased, self._eased_below = self._eased, below_bytes
+        self._ease()
+        return eased
+
+    def _ease(self) -> None:
+        eased = self._eased
+        if eased is not None and (self._ended or self._outgoing_bytes < self._eased_below):
+            self._eased = None
+            if not eased.done():
+                eased.set_result(None)
 
     @property
     def received_blob_bytes(self) -> int:
@@ -139,6 +156,7 @@ class Session:
             reason = self._farewell or str(_first(group))
         finally:
             self._ended = True
+            self._ease()
             self._stop_waiting()
             self._transfers.close(LinkLost(reason))
             await self._wire.close(reason)
@@ -208,6 +226,7 @@ class Session:
             size += len(frame)
             batch.append(frame)
         self._outgoing_bytes -= size
+        self._ease()
         if self._wants:
             batch.append(encode_frame(self._answer(self._wants.popleft())))
         return join_message(batch)

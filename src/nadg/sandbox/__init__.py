@@ -9,12 +9,14 @@ import importlib
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from nadg.sandbox.output import OnOutput
     from nadg.sandbox.policy import Policy
     from nadg.sandbox.probe import ProbeReport
     from nadg.sandbox.request import Ending, PartGiven, Request, RowsGiven
     from nadg.sandbox.supervisor import Sandbox
 
 _HOMES: Final = {
+    "OnOutput": "output",
     "Policy": "policy",
     "ProbeReport": "probe",
     "Ending": "request",
@@ -24,7 +26,7 @@ _HOMES: Final = {
     "Sandbox": "supervisor",
 }
 
-__all__ = ["Ending", "PartGiven", "Policy", "ProbeReport", "Request", "RowsGiven", "Sandbox"]
+__all__ = ["Ending", "OnOutput", "PartGiven", "Policy", "ProbeReport", "Request", "RowsGiven", "Sandbox"]
 
 
 def __getattr__(name: str) -> object:

@@ -89,6 +89,9 @@ class Lane:
     def open_to(self, output: Output, on_overflow: Callable[[], None]) -> None:
         """Pass what is written to this attempt's output from now on."""
         self._output, self._on_overflow = output, on_overflow
+        self._listen()
+
+    def _listen(self) -> None:
         if not self._is_listening:
             loop = asyncio.get_running_loop()
             loop.add_reader(self._stdout, self._on_readable, self._stdout, "stdout")
@@ -96,10 +99,19 @@ class Lane:
             self._is_listening = True
 
     def _on_readable(self, fd: int, stream: str) -> None:
+        output = self._output
         if not self._read_some(fd, stream):
             self._stop_listening()
             if self._on_overflow is not None:
                 self._on_overflow()
+        elif output is not None and output.hold is not None:
+            self._stop_listening()
+            output.hold.add_done_callback(lambda _: self._listen_again(output))
+
+    def _listen_again(self, output: Output) -> None:
+        """Read on, if it is still the same attempt that talks."""
+        if self._output is output and self._fds:
+            self._listen()
 
     def _read_some(self, fd: int, stream: str) -> bool:
         """Read once; False where the output limit is reached."""

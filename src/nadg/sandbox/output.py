@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import codecs
 from collections.abc import Callable
 from typing import Final
@@ -9,8 +10,8 @@ from typing import Final
 TAIL_BYTES: Final = 4096
 CHUNK_BYTES: Final = 1 << 16
 
-OnOutput = Callable[[str, str], None]
-"""Called with the stream's name and a piece of its text."""
+OnOutput = Callable[[str, str], "asyncio.Future[None] | None"]
+"""Called with the stream's name and a piece of its text; may say when to read on."""
 
 
 class Output:
@@ -21,6 +22,8 @@ class Output:
         self._on_output = on_output
         self._decoders: dict[str, codecs.IncrementalDecoder] = {}
         self._tails: dict[str, bytes] = {}
+        self.hold: asyncio.Future[None] | None = None
+        """Until this is done nothing more is to be read: whoever is told cannot keep up."""
 
     def feed(self, stream: str, data: bytes) -> bool:
         """Pass on what was written; False where it was more than the limit, and then only what fits."""
@@ -41,7 +44,7 @@ class Output:
 
     def _pass_on(self, stream: str, text: str) -> None:
         if text:
-            self._on_output(stream, text)
+            self.hold = self._on_output(stream, text)
 
     def tail(self, stream: str) -> str:
         """The last 4 KiB, with a cut first character left out."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from nadg.domain.assignment import Assignment, SkillCall
@@ -16,7 +16,7 @@ from nadg.domain.outcome import Outcome, OutcomeKind
 from nadg.domain.skill import SkillSpec
 from nadg.domain.worker import WorkerInfo
 from nadg.link.session import Session
-from nadg.sandbox import Ending, Request
+from nadg.sandbox import Ending, OnOutput, Request
 from nadg.worker.work import create_outcome, create_request, never_ran
 
 FOUND_AT_ONCE = 500
@@ -26,7 +26,7 @@ FOUND_AT_ONCE = 500
 class AttemptSandbox(Protocol):
     """What is needed of a sandbox."""
 
-    async def run(self, request: Request, on_output: Callable[[str, str], None]) -> Ending:
+    async def run(self, request: Request, on_output: OnOutput) -> Ending:
         """Cancelling it stops the code and leaves nothing of it."""
         ...
 
@@ -56,7 +56,7 @@ class Carrier:
             return self.never_ran(assignment, "crashed", f"an input did not arrive: {error}")
         return True
 
-    async def carry(self, assignment: Assignment, on_output: Callable[[str, str], None]) -> Outcome:
+    async def carry(self, assignment: Assignment, on_output: OnOutput) -> Outcome:
         """Run it; its blobs are here."""
         try:
             request = await self._request(assignment)

@@ -7,7 +7,7 @@ that stays away longer has its attempts cancelled and forgotten.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Literal
 
 from nadg.domain.assignment import Assignment
@@ -21,6 +21,7 @@ from nadg.domain.worker import WorkerInfo
 from nadg.link.blobfolder import BlobFolder
 from nadg.link.frames import Drain, Finished, Refused, Started
 from nadg.link.session import LOOKED_UP_AT_ONCE, Session
+from nadg.sandbox import OnOutput
 from nadg.worker.carrier import AttemptSandbox, Carrier
 from nadg.worker.slots import Slots
 from nadg.worker.tenant import Held, Tenant
@@ -139,7 +140,7 @@ class Runner:
 
     # -- one attempt for a caller that waits
 
-    async def run_now(self, assignment: Assignment, on_output: Callable[[str, str], None]) -> Outcome:
+    async def run_now(self, assignment: Assignment, on_output: OnOutput) -> Outcome:
         """Run an attempt in a free slot. Raises NoSlot where there is none."""
         if self.slots.full or self.draining:
             raise NoSlot(self.draining or f"all {self.slots.count} slots are taken")

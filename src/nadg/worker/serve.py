@@ -21,7 +21,7 @@ from nadg.domain.errors import UserError
 from nadg.domain.worker import WorkerInfo
 from nadg.link.blobfolder import BlobFolder
 from nadg.link.dial import is_loopback
-from nadg.sandbox import Sandbox
+from nadg.sandbox import Policy, Sandbox
 from nadg.skills.registry import Registry, load_registry
 from nadg.worker.app import create_app
 from nadg.worker.linkdoor import LinkDoor
@@ -30,6 +30,7 @@ from nadg.worker.runner import Runner
 from nadg.worker.server import WorkerServer, listen, uvicorn_config
 from nadg.worker.settings import WorkerSettings
 
+MAX_FORKED_AHEAD = 8
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -56,7 +57,7 @@ async def _serve(settings: WorkerSettings, stop_on_eof: bool) -> None:
     blobs = BlobFolder(root / "blobs", settings.cache_bytes)
     registry = load_registry()
     with listen(settings.host, settings.port) as listener, _stop_request(stop_on_eof) as stop:
-        async with Sandbox(settings.policy, root / "sandbox", blobs) as sandbox:
+        async with Sandbox(_policy(settings), root / "sandbox", blobs) as sandbox:
             runner = _create_runner(settings, sandbox, blobs, registry)
             links = LinkDoor(runner, blobs, secrets.token_hex(8), settings.ping_seconds)
             parts = WorkerParts(
@@ -87,6 +88,12 @@ async def _stop(runner: Runner, drain_seconds: float) -> None:
         async with asyncio.timeout(drain_seconds):
             await runner.wait_settled()
     runner.say_goodbye("the worker stops")
+
+
+def _policy(settings: WorkerSettings) -> Policy:
+    """With a process forked ahead for every slot, up to a bound: idle ones cost a few megabytes each."""
+    ahead = min(settings.slots, MAX_FORKED_AHEAD) if settings.policy.forked_ahead else 0
+    return msgspec.structs.replace(settings.policy, forked_ahead=ahead)
 
 
 def _create_runner(settings: WorkerSettings, sandbox: Sandbox, blobs: BlobFolder, registry: Registry) -> Runner:

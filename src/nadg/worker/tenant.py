@@ -14,7 +14,7 @@ from nadg.link.frames import Frame, Output
 from nadg.link.session import Session
 
 OUTPUT_PENDING_BYTES = 4 << 20
-"""While so much waits to be sent to a master, live output for it is dropped."""
+"""While so much waits to be sent to a master, the tasks that talk wait too: their pipes are not read."""
 HeldState = Literal["lacking", "ready", "running", "finished"]
 """`lacking`: blobs are still to come; `finished`: until the master acknowledges."""
 
@@ -36,12 +36,14 @@ class Held(msgspec.Struct, kw_only=True, eq=False):
     def attempt_id(self) -> str:
         return self.assignment.attempt_id
 
-    def output(self, stream: str, text: str) -> None:
-        """Pass live output on, unless the link is slower than the task talks."""
+    def output(self, stream: str, text: str) -> asyncio.Future[None] | None:
+        """Pass live output on; where the link is slower than the task talks, say when to read on."""
         session = self.tenant.session
-        if session is not None and session.pending_bytes < OUTPUT_PENDING_BYTES:
-            name: Literal["stdout", "stderr"] = "stderr" if stream == "stderr" else "stdout"
-            session.send(Output(attempt_id=self.attempt_id, stream=name, text=text))
+        if session is None:
+            return None  # what it says now is in the tail of its outcome
+        name: Literal["stdout", "stderr"] = "stderr" if stream == "stderr" else "stdout"
+        session.send(Output(attempt_id=self.attempt_id, stream=name, text=text))
+        return None if session.pending_bytes < OUTPUT_PENDING_BYTES else session.eased(OUTPUT_PENDING_BYTES // 2)
 
 
 class Tenant:
