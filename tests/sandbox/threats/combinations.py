@@ -43,9 +43,6 @@ COMBINATIONS: Final = (
     Combination("landlock-docker", Tier.LANDLOCK, "docker"),
 )
 
-NOT_BUILT: Final = "is not available in this version"
-"""What the sandbox says of a tier that it does not have; such a tier runs here as soon as it is there."""
-
 _REFUSALS: Final = frozenset(("EACCES", "EPERM", "ENOSYS", "ENOTTY", "EROFS", "EXDEV", "EBADF", "ESRCH", "ECHILD"))
 _IN_NAMESPACES: Final = frozenset(("ENOENT", "EINVAL", "ENETUNREACH", "EBUSY"))
 
@@ -53,6 +50,12 @@ _IN_NAMESPACES: Final = frozenset(("ENOENT", "EINVAL", "ENETUNREACH", "EBUSY"))
 def refusals(combination: Combination) -> frozenset[str]:
     """The errors that mean a refusal. In namespaces of its own the code does not even see what it reaches for."""
     return _REFUSALS | (_IN_NAMESPACES if combination.tier is Tier.NAMESPACES else frozenset())
+
+
+def end_of_abort(combination: Combination) -> str:
+    """The signal that `abort` dies of. The first process of a pid namespace ignores what it sends itself, so
+    there glibc's last resort ends it: an instruction that no user program may use."""
+    return "SIGSEGV" if combination.tier is Tier.NAMESPACES else "SIGABRT"
 
 
 def obstacle(combination: Combination, unshare: Callable[[Combination], str]) -> str:

@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from nadg.domain.errors import SandboxUnavailable
-from tests.sandbox.threats.combinations import COMBINATIONS, NOT_BUILT, Combination
+from tests.sandbox.threats.combinations import COMBINATIONS, Combination
 from tests.sandbox.threats.hosts import SECRET, Box, Launcher
 
 
@@ -28,12 +27,6 @@ def combination(request: pytest.FixtureRequest, launcher: Launcher) -> Combinati
     reason = launcher.obstacle(one)
     if reason:
         pytest.skip(reason)
-    try:
-        launcher.shared(one)
-    except SandboxUnavailable as error:
-        if NOT_BUILT in str(error):
-            pytest.skip(str(error))
-        raise
     return one
 
 
