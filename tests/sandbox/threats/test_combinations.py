@@ -7,12 +7,13 @@ from __future__ import annotations
 import ast
 import ctypes
 import os
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
 
 from nadg.domain.tier import Tier
-from tests.sandbox.threats.combinations import COMBINATIONS, Combination
+from tests.sandbox.threats.combinations import COMBINATIONS, Combination, obstacle
 from tests.sandbox.threats.hosts import Box, Launcher
 from tests.sandbox.threats.rows import ROWS, row_of
 from tests.sandbox.threats.words import X86_64_ONLY, is_running_as
@@ -41,6 +42,25 @@ def test_every_row_has_a_test_in_every_combination() -> None:
     }
     assert sorted(ROWS) == list(range(1, 46))
     assert set(ROWS) - bound == set()
+
+
+def test_in_ci_every_test_is_collected_in_every_combination(request: pytest.FixtureRequest) -> None:
+    """On a desk one may choose some of them."""
+    if not os.environ.get("CI"):
+        return
+    names = {one.name for one in COMBINATIONS}
+    found: dict[str, set[str]] = defaultdict(set)
+    for item in request.session.items:
+        chosen = item.callspec.params.get("combination") if hasattr(item, "callspec") else None
+        if isinstance(chosen, Combination):
+            found[item.nodeid.partition("[")[0]].add(chosen.name)
+    assert {test: missing for test, has in found.items() if (missing := names - has)} == {}
+
+
+def test_what_is_left_out_has_a_reason() -> None:
+    for one in COMBINATIONS:
+        refused, allowed = obstacle(one, lambda _: "EPERM"), obstacle(one, lambda _: "")
+        assert refused if one.tier is Tier.NAMESPACES else refused == allowed
 
 
 def test_no_threat_is_skipped_but_for_its_machine() -> None:
