@@ -16,7 +16,7 @@ from nadg.domain.tier import Tier
 from tests.sandbox.threats.combinations import COMBINATIONS, Combination, obstacle
 from tests.sandbox.threats.hosts import Box, Launcher
 from tests.sandbox.threats.rows import ROWS, row_of
-from tests.sandbox.threats.words import X86_64_ONLY, is_running_as
+from tests.sandbox.threats.words import X86_64_ONLY, is_running_as, unlikely_name
 
 _IN_EACH_COMBINATION = {"box", "open_box", "combination"}
 _NEW_NAMESPACES = 0x7C020000
@@ -115,7 +115,7 @@ def test_what_the_machine_allows_is_tried(launcher: Launcher, one: Combination) 
 
 def test_the_tier_is_what_it_says(box: Box) -> None:
     """A task's namespaces, compared with those of the process that uses the sandbox."""
-    name = f"nadg-ns-{box.combination.name[-6:]}"
+    name = unlikely_name()
     source = f"import ctypes, os, time; ctypes.CDLL(None).prctl(15, {name.encode()!r}, 0, 0, 0)\n"
     running = box.start(source + "print(os.getpid(), flush=True); time.sleep(60)")
     pid_inside = int(running.first_output())

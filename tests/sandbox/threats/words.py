@@ -61,6 +61,11 @@ def check_only_inside(box: Box, source: str) -> None:
     assert control == [None] * len(control), f"the control must work, or a refusal says nothing: {control}"
 
 
+def unlikely_name() -> str:
+    """A process name, at most 15 bytes long, that only this run of the tests uses."""
+    return f"nadg-{os.getpid()}"
+
+
 def is_running_as(name: str) -> list[int]:
     """The processes on this machine with that name, whatever namespace they are in."""
     found = []
