@@ -79,9 +79,9 @@ class Connection:
         return self._inbox[number].pop(0)
 
     def close(self) -> None:
-        """Returns when the host has closed its sandbox."""
-        self._stream.settimeout(_STOP_SECONDS)
+        """Returns when the host has closed its sandbox; harmless a second time."""
         try:
+            self._stream.settimeout(_STOP_SECONDS)
             self._stream.shutdown(socket.SHUT_WR)
             while self._reader.readline():
                 pass

@@ -89,8 +89,8 @@ def test_planted_modules_do_not_reach_the_next_warm_process(open_box: Callable[.
     box.value(plant)
     for child in psutil.Process(box.pid).children():
         os.kill(child.pid, signal.SIGKILL)
-    box.run("result = 1")  # may meet the dead one
-    assert box.value("result = 1") == 1
+    endings = [box.run("result = 1") for _ in range(5)]  # the first may meet the dead one
+    assert endings[-1].kind == "succeeded", endings[-1].reason
 
 
 @pytest.mark.parametrize(
