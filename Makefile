@@ -4,10 +4,10 @@ BIN = $(VENV)/bin
 export NADG_VENV = $(VENV)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run up test check soak lint format types imports locks clean
+.PHONY: help setup run up test sandbox-matrix check soak lint format types imports locks clean
 
 help: ## List these targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
 
 setup: ## Make or bring up to date the environment, tests' needs included
 	@./quick-start.sh setup test
@@ -20,6 +20,9 @@ up: ## Keep a grid of local workers in the foreground
 
 test: ## Run all tests (ARGS="tests/cli -k help" for some)
 	@./quick-start.sh test $(ARGS)
+
+sandbox-matrix: setup ## Every threat in every sandbox tier that this machine allows, as a table
+	@$(BIN)/python -m tests.support.sandbox_matrix $(ARGS)
 
 check: ## Everything CI runs: lint, types, import rules, tests
 	@.ci/run $(ARGS)

@@ -1,10 +1,9 @@
-"""A sandbox that many tests share, and a folder that keeps blobs."""
+"""A sandbox that many tests share."""
 
 from __future__ import annotations
 
 import asyncio
 import dataclasses
-import hashlib
 import json
 import tempfile
 from collections.abc import Callable, Iterator
@@ -13,47 +12,9 @@ from typing import Any
 
 import pytest
 
-from nadg.domain.blob import BlobRef
-from nadg.domain.errors import NotFound
 from nadg.domain.limits import Limits
 from nadg.sandbox import Ending, Policy, Request, Sandbox
-
-
-class _Writer:
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._data = bytearray()
-
-    def write(self, data: bytes) -> None:
-        self._data += data
-
-    def commit(self, expected_sha256: str | None = None) -> BlobRef:
-        name = hashlib.sha256(self._data).hexdigest()
-        assert expected_sha256 in (None, name)
-        (self._folder / name).write_bytes(self._data)
-        return BlobRef(sha256=name, size=len(self._data))
-
-    def abort(self) -> None:
-        self._data.clear()
-
-
-class FolderBlobs:
-    """Blobs as files of a folder, named by their hash."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        folder.mkdir(exist_ok=True)
-
-    def path(self, sha256: str) -> Path:
-        if not self.has(sha256):
-            raise NotFound(sha256)
-        return self.folder / sha256
-
-    def has(self, sha256: str) -> bool:
-        return (self.folder / sha256).exists()
-
-    def create(self) -> _Writer:
-        return _Writer(self.folder)
+from tests.sandbox.folder_blobs import FolderBlobs
 
 
 @dataclasses.dataclass
