@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
+import os
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,7 +16,9 @@ from typing import Any
 import pytest
 
 from nadg.domain.limits import Limits
+from nadg.domain.tier import Tier
 from nadg.sandbox import Ending, Policy, Request, Sandbox
+from nadg.sandbox.policy import TASK_UID
 from tests.sandbox.folder_blobs import FolderBlobs
 
 
@@ -69,31 +74,48 @@ def _open_box(root: Path, policy: Policy) -> Iterator[Box]:
             runner.run(sandbox.__aexit__(None, None, None))
 
 
+@pytest.fixture(scope="session", params=[Tier.NAMESPACES, Tier.LANDLOCK], ids=str)
+def tier(request: pytest.FixtureRequest) -> Tier:
+    """Each confining tier; which of them a machine must have is for `threats/test_combinations.py` to judge."""
+    wanted: Tier = request.param
+    if wanted is Tier.NAMESPACES and not _has_namespaces():
+        pytest.skip("this machine refuses new namespaces")
+    return wanted
+
+
+def _has_namespaces() -> bool:
+    """Whether an ordinary user's process may make them here."""
+    source = "import ctypes, sys; sys.exit(ctypes.CDLL(None).unshare(0x10000000 | 0x00020000))"
+    user = TASK_UID if os.geteuid() == 0 else None
+    python = "/usr/bin/python3" if Path("/usr/bin/python3").exists() else sys.executable
+    return subprocess.run([python, "-c", source], user=user, check=False, capture_output=True).returncode == 0
+
+
 @pytest.fixture(scope="session")
-def box(short_folder: Path) -> Iterator[Box]:
+def box(short_folder: Path, tier: Tier) -> Iterator[Box]:
     """One sandbox with a lean zygote, shared by all tests that do not harm it."""
-    root = short_folder / "shared"
+    root = short_folder / f"shared-{tier}"
     root.mkdir()
-    yield from _open_box(root, Policy(zygotes={"lean": ()}))
+    yield from _open_box(root, Policy(tier=tier, zygotes={"lean": ()}))
 
 
 @pytest.fixture(scope="session")
-def data_box(short_folder: Path) -> Iterator[Box]:
+def data_box(short_folder: Path, tier: Tier) -> Iterator[Box]:
     """One with the data zygote as well."""
-    root = short_folder / "data"
+    root = short_folder / f"data-{tier}"
     root.mkdir()
-    yield from _open_box(root, Policy())
+    yield from _open_box(root, Policy(tier=tier))
 
 
 @pytest.fixture
-def open_box(tmp_path_factory: pytest.TempPathFactory, short_folder: Path) -> Iterator[Callable[..., Box]]:
+def open_box(short_folder: Path, tier: Tier) -> Iterator[Callable[..., Box]]:
     """Opens a sandbox of the test's own, with its own policy."""
     opened: list[Iterator[Box]] = []
 
     def make(**policy: Any) -> Box:
         root = Path(tempfile.mkdtemp(dir=short_folder))
         root.chmod(0o755)
-        boxes = _open_box(root, Policy(**{"zygotes": {"lean": ()}, **policy}))
+        boxes = _open_box(root, Policy(**{"tier": tier, "zygotes": {"lean": ()}, **policy}))
         opened.append(boxes)
         return next(boxes)
 

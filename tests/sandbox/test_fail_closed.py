@@ -37,10 +37,11 @@ Change = Callable[[list[child.Step]], list[child.Step]]
 
 @pytest.fixture
 def folder(short_folder: Path) -> Path:
-    made = Path(tempfile.mkdtemp(dir=short_folder)) / "lanes" / "1"
-    made.mkdir(parents=True)
-    made.parent.parent.chmod(0o755)
-    return made
+    made = Path(tempfile.mkdtemp(dir=short_folder))
+    lane = made / "attempts" / "lanes" / "1"
+    for part in (lane, made / "given" / "here"):
+        part.mkdir(parents=True)
+    return lane
 
 
 def _run(folder: Path, tier: str, change: Change = list) -> tuple[int, str, bool]:
@@ -48,7 +49,7 @@ def _run(folder: Path, tier: str, change: Change = list) -> tuple[int, str, bool
     for name in ("work", "tmp", "given"):
         (folder / name).mkdir()
     if os.geteuid() == 0:
-        for path in (folder.parent, folder, *folder.iterdir()):
+        for path in (folder.parents[2], *folder.parents[2].rglob("*")):
             os.chown(path, TASK_UID, TASK_UID)
     source = b"open('ran', 'w').close()"
     job = Job(source=Span(-1, 0, len(source)), bounds=Bounds(5, 64, 1024, 1024, 10, 64, 8))
@@ -57,7 +58,7 @@ def _run(folder: Path, tier: str, change: Change = list) -> tuple[int, str, bool
     pid = os.fork()
     if pid == 0:
         control.close()
-        _be_zygote(its_control, tier, change)
+        _be_zygote(folder.parents[2], its_control, tier, change)
     its_control.close()
     null = os.open(os.devnull, os.O_WRONLY)
     with control, channel, create_memory(encode_job(job, source), 1 << 20) as memory:
@@ -86,7 +87,7 @@ def _ending(control: socket.socket) -> tuple[int, str]:
     raise AssertionError("the zygote ended without a word")
 
 
-def _be_zygote(control: socket.socket, tier: str, change: Change) -> NoReturn:
+def _be_zygote(sandbox: Path, control: socket.socket, tier: str, change: Change) -> NoReturn:
     """As a zygote of this tier does: give up rights, and serve."""
     try:
         machine = this_machine()
@@ -100,7 +101,8 @@ def _be_zygote(control: socket.socket, tier: str, change: Change) -> NoReturn:
         if tier == "namespaces":
             namespaces.enter_for_zygote()
             linux.mount(b"none", b"/", None, linux.MS_REC | linux.MS_PRIVATE)
-            zygote.pid, zygote.namespaces = 0, namespaces.TaskNamespaces()
+            zygote.pid = 0
+            zygote.namespaces = namespaces.TaskNamespaces(str(sandbox), 1024, 10)
             privileges.forbid_new_ones()
         else:
             privileges.give_up_for_good()
@@ -148,7 +150,7 @@ def test_42_no_exception_falls_through(folder: Path, exception: type[BaseExcepti
     def fail(_child: child.Child) -> None:
         raise exception
 
-    status, _, ran = _run(folder, "landlock", lambda steps: [*steps[:7], fail, *steps[7:]])
+    status, _, ran = _run(folder, "landlock", lambda steps: [*steps[:-2], fail, *steps[-2:]])
     assert not ran
     assert os.waitstatus_to_exitcode(status) == child.SETUP_FAILED_STATUS
 
@@ -158,7 +160,7 @@ def test_42_no_exception_falls_through(folder: Path, exception: type[BaseExcepti
     [
         (lambda one: setattr(one.zygote, "filter", None), "filter_calls"),
         (lambda one: setattr(one, "ruleset", None), "restrict_files"),
-        (lambda one: setattr(one.zygote, "pid", 1), "protect"),
+        (lambda one: setattr(one.zygote, "pid", 1), "die_with_zygote"),
         (lambda _: setattr(rlimits, "limit_task", _refuse), "limit_resources"),
     ],
 )
@@ -202,7 +204,7 @@ def test_a_failed_set_up_is_the_sandboxs_fault(box: Any) -> None:
     """It is tried elsewhere, whatever status the child ended with."""
 
     async def judge() -> Any:
-        lane = Lane(Path(tempfile.mkdtemp(dir=box.root)) / "lane", None, may_link=True, is_on_disk=True)
+        lane = Lane(Path(tempfile.mkdtemp(dir=box.root)) / "lane", None)
         process = TaskProcess(lane)
         process.said = b"restrict_files: no"
         process.exited(Exit(child.SETUP_FAILED_STATUS << 8, 0.0, 0))

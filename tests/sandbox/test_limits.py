@@ -30,7 +30,7 @@ def _still_works(box: Any) -> Any:
         ({"wall_seconds": 0.4}, "import time; time.sleep(60)", "wall time limit of 0.4 s reached"),
         (
             {"wall_seconds": 0.4},
-            "import os, signal; os.kill(os.getpid(), signal.SIGSTOP)",
+            "import os, signal, time; os.kill(os.getpid(), signal.SIGSTOP); time.sleep(60)",
             "wall time limit of 0.4 s reached",
         ),
         (
@@ -112,11 +112,12 @@ def test_cancelling_kills_reaps_and_removes(box: Any) -> None:
     async def cancel_when_it_speaks() -> None:
         spoke = asyncio.Event()
 
-        def on_output(_stream: str, text: str) -> None:
-            pids.append(int(text))
+        def on_output(_stream: str, _text: str) -> None:
+            (attempt,) = box.sandbox._running
+            pids.append(attempt.process.pid)
             spoke.set()
 
-        source = "import os, time; open('left', 'w').close(); print(os.getpid()); time.sleep(60)"
+        source = "import time; open('left', 'w').close(); print('here'); time.sleep(60)"
         task = asyncio.create_task(box.sandbox.run(Request(attempt_id="a", source=source), on_output))
         await spoke.wait()
         task.cancel()
@@ -126,7 +127,7 @@ def test_cancelling_kills_reaps_and_removes(box: Any) -> None:
     box.runner.run(cancel_when_it_speaks())
     with pytest.raises(ProcessLookupError):
         os.kill(pids[0], 0)
-    for lane in (box.root / "attempts").glob("sandbox-*/[0-9]*"):
+    for lane in (box.root / "attempts").glob("sandbox-*/attempts/lanes/[0-9]*"):
         assert not list((lane / "work").iterdir())
 
 

@@ -6,6 +6,7 @@ import atexit
 import contextlib
 import gc
 import io
+import os
 import sys
 from typing import Final
 
@@ -13,6 +14,7 @@ from nadg.domain.errors import UserError
 from nadg.sandbox import contract
 from nadg.sandbox.job import Job, Report, write_report
 
+_FIRST_AFTER_STREAMS: Final = 3
 _BUFFERED: Final = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
 
 
@@ -52,10 +54,21 @@ def _end_like_a_script() -> None:
 
 def flush_open_files() -> None:
     """Write out what the code left in the buffers of files that it did not close, and of the streams."""
-    for thing in gc.get_objects():
-        if type(thing) in _BUFFERED:
-            with contextlib.suppress(Exception):
-                thing.flush()
+    if _may_have_files():
+        for thing in gc.get_objects():
+            if type(thing) in _BUFFERED:
+                with contextlib.suppress(Exception):
+                    thing.flush()
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(Exception):
             stream.flush()
+
+
+def _may_have_files() -> bool:
+    """Whether a descriptor beyond the streams is open: to look at every object costs more than to ask that."""
+    try:
+        lowest_free = os.dup(1)
+    except OSError:
+        return True
+    os.close(lowest_free)
+    return lowest_free != _FIRST_AFTER_STREAMS

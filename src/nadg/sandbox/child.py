@@ -24,6 +24,8 @@ from nadg.sandbox.layers.syscalls import Machine
 from nadg.sandbox.memory import map_shared
 
 SETUP_FAILED_STATUS: Final = 117
+MAX_RULESETS: Final = 128
+"""Lists of files that a zygote keeps, more than a worker keeps lanes."""
 
 
 class Zygote:
@@ -37,23 +39,36 @@ class Zygote:
         self.filter: bpf.Filter | None = None
         self.grants: tuple[landlock.Grant, ...] = ()
         self.namespaces: namespaces.TaskNamespaces | None = None
-        self.usual_work = (0, 0)
-        """Bytes and files of a work folder in memory, for attempts that do not ask for anything else."""
+        self.rulesets: dict[bytes, landlock.Ruleset] = {}
+        """By lane, which serves one task after another."""
         self.mapped_bytes = 0
         self.adopts_orphans = False
 
 
 class Child:
-    """One task being set up: what it inherits, its folder and descriptors, and its job once that came."""
+    """One task being set up: what it inherits, its lane and descriptors, and its job once that came."""
 
-    def __init__(self, zygote: Zygote, folder: str, fds: Sequence[int]) -> None:
+    __slots__ = (
+        "channel",
+        "channel_fd",
+        "inline_start",
+        "job",
+        "lane",
+        "memory",
+        "ruleset",
+        "stderr_fd",
+        "stdout_fd",
+        "value_fds",
+        "zygote",
+    )
+
+    def __init__(self, zygote: Zygote, lane: bytes, fds: Sequence[int]) -> None:
         self.zygote = zygote
-        self.folder = folder
+        self.lane = lane
         self.channel_fd, self.stdout_fd, self.stderr_fd = fds
         self.channel = _socket.socket(fileno=self.channel_fd)  # its bare kind: a `socket.socket` is a slow thing
         self.value_fds: list[int] = []
         self.ruleset: landlock.Ruleset | None = None
-        self.places: namespaces.TaskPlaces | None = None
         self.memory = memoryview(b"")
         self.inline_start = 0
         self.job: Job | None = None
@@ -67,10 +82,8 @@ class Child:
     def release(self) -> None:
         """In the zygote, after the fork: close what belongs to the task alone."""
         self.channel.close()
-        for fd in (self.stdout_fd, self.stderr_fd):
-            os.close(fd)
-        if self.ruleset is not None:
-            self.ruleset.close()
+        os.close(self.stdout_fd)
+        os.close(self.stderr_fd)
 
 
 Step = Callable[[Child], None]
@@ -91,43 +104,53 @@ def point_streams(child: Child) -> None:
 
 def name_folders(child: Child) -> None:
     """Temporary files and settings go beside the work folder, modules are looked for in it last."""
-    os.environ["TMPDIR"] = os.environ["HOME"] = f"{child.folder}/tmp"
+    name_own_folders(f"{os.fsdecode(child.lane)}/work", f"{os.fsdecode(child.lane)}/tmp")
+
+
+def name_own_folders(work: str, tmp: str) -> None:
+    os.environ["TMPDIR"] = os.environ["HOME"] = tmp
     tempfile.tempdir = None  # that of another task
-    sys.path[-1] = f"{child.folder}/work"
+    sys.path[-1] = work
 
 
-def list_common_files(child: Child) -> None:
-    """The Python installation is to be read, and little else."""
-    child.ruleset = common_ruleset(child.zygote)
+def list_files(child: Child) -> None:
+    """The Python installation and what is given are to be read, work and tmp to be written, and nothing else."""
+    known = child.zygote.rulesets
+    child.ruleset = known.get(child.lane)
+    if child.ruleset is None:
+        while len(known) >= MAX_RULESETS:
+            known.pop(next(iter(known))).close()
+        lane = os.fsdecode(child.lane)
+        child.ruleset = known[child.lane] = ruleset_for(
+            child.zygote, [f"{lane}/work", f"{lane}/tmp"], f"{lane}/given"
+        )
 
 
-def common_ruleset(zygote: Zygote) -> landlock.Ruleset:
-    """What every task may use, to be added to."""
+def list_same_files(child: Child) -> None:
+    """As `list_files`, where every task sees its folders in the same places."""
+    namespaces = child.zygote.namespaces
+    if namespaces is None:
+        raise OSError("the zygote keeps no namespaces ready")
+    known = child.zygote.rulesets
+    if not known:
+        known[b""] = ruleset_for(child.zygote, [namespaces.writable], namespaces.readable)
+    child.ruleset = known[b""]
+
+
+def ruleset_for(zygote: Zygote, writable: list[str], given: str) -> landlock.Ruleset:
     if zygote.machine is None:
         raise OSError("no system call table for this machine")
     ruleset = landlock.Ruleset(zygote.machine, zygote.landlock_abi)
-    ruleset.allow(zygote.grants)
-    return ruleset
-
-
-def list_own_files(child: Child) -> None:
-    """Only work and tmp are to be written, and what is given to be read."""
-    if child.ruleset is None:
-        raise OSError("no Landlock ruleset was made")
-    grants = [landlock.writing(f"{child.folder}/work"), landlock.writing(f"{child.folder}/tmp")]
-    grants.append(landlock.reading(f"{child.folder}/given"))
-    child.ruleset.allow(grants)
-    for grant in grants:
+    own = [*(landlock.writing(path) for path in writable), landlock.reading(given)]
+    ruleset.allow((*zygote.grants, *own))
+    for grant in own:
         os.close(grant.fd)
-
-
-def place_namespaces(child: Child) -> None:
-    child.places = namespaces.TaskPlaces(child.folder, *child.zygote.usual_work)
+    return ruleset
 
 
 def enter_folder(child: Child) -> None:
     """The empty work folder becomes the current one."""
-    os.chdir(f"{child.folder}/work")
+    os.chdir(child.lane + b"/work")
 
 
 def leave_session(_child: Child) -> None:
@@ -140,25 +163,31 @@ def leave_session(_child: Child) -> None:
 
 def enter_namespaces(child: Child) -> None:
     """Namespaces of its own, and a work folder in memory that the worker is given a descriptor of."""
-    if child.zygote.namespaces is None or child.places is None:
+    namespaces = child.zygote.namespaces
+    if namespaces is None:
         raise OSError("the zygote keeps no namespaces ready")
-    child.zygote.namespaces.enter(child.places)
-    work = os.open("work", os.O_RDONLY | os.O_DIRECTORY)
+    namespaces.enter(child.lane)
+    work = os.open(namespaces.work, os.O_RDONLY | os.O_DIRECTORY)
     child.channel.sendmsg((protocol.WORK_FOLDER,), protocol.with_descriptor(work))
     os.fchdir(work)
 
 
-def protect(child: Child) -> None:
-    """Die with the zygote, and be closed to tracers; a fork carries over neither."""
+def die_with_zygote(child: Child) -> None:
+    """A fork does not carry this over."""
     privileges.die_with(child.zygote.pid)
+
+
+def hide_from_tracers(_child: Child) -> None:
+    """A zygote with namespaces cannot do this for its tasks: they write to their own place in /proc."""
     privileges.hide_from_tracers()
 
 
 def reseed(_child: Child) -> None:
-    """numpy's global generator would give every child the same numbers; `random` reseeds itself."""
-    numpy_random = sys.modules.get("numpy.random")
-    if numpy_random is not None:
-        numpy_random.seed()
+    """The generators of the zygote would give every child the same numbers."""
+    for name in ("random", "numpy.random"):
+        module = sys.modules.get(name)
+        if module is not None:
+            module.seed()
 
 
 def receive_job(child: Child) -> None:
@@ -180,10 +209,10 @@ def limit_resources(child: Child) -> None:
 
 def bound_namespaces(child: Child) -> None:
     """The limits that the kernel keeps for a task with its own namespaces; then the right to change them goes."""
-    bounds = child.known_job.bounds
-    if child.places is None:
+    bounds, namespaces = child.known_job.bounds, child.zygote.namespaces
+    if namespaces is None:
         raise OSError("the task has no namespaces")
-    child.places.bound_work(bounds.artifact_bytes, bounds.artifact_count)
+    namespaces.bound_work(bounds.artifact_bytes, bounds.artifact_count)
     rlimits.limit_threads(bounds.threads)
     linux.drop_capabilities()
     privileges.require_given_up()
@@ -218,18 +247,17 @@ def report_ready(child: Child) -> None:
     child.channel_fd = -1
 
 
-_NAMED: Final = (point_streams, name_folders)
-_WAITING: Final = (protect, reseed, receive_job, limit_resources)
+_WAITING: Final = (die_with_zygote, reseed, receive_job, limit_resources)
 _CLOSED: Final = (restrict_files, close_descriptors, filter_calls, report_ready)
 BEFORE_FORK: Final[dict[str, tuple[Step, ...]]] = {
-    "namespaces": (*_NAMED, list_common_files, place_namespaces),
-    "landlock": (*_NAMED, list_common_files, list_own_files, enter_folder),
-    "none": (*_NAMED, enter_folder),
+    "namespaces": (point_streams, list_same_files),
+    "landlock": (point_streams, list_files, name_folders, enter_folder),
+    "none": (point_streams, name_folders, enter_folder),
 }
 """What the zygote does on behalf of the next task, which inherits it: there it costs a third, since no page of
 memory has to be copied for it."""
 STEPS: Final[dict[str, tuple[Step, ...]]] = {
-    "namespaces": (leave_session, enter_namespaces, list_own_files, *_WAITING, bound_namespaces, *_CLOSED),
+    "namespaces": (leave_session, enter_namespaces, hide_from_tracers, *_WAITING, bound_namespaces, *_CLOSED),
     "landlock": (leave_session, *_WAITING, *_CLOSED),
     "none": (leave_session, reseed, receive_job, limit_resources, close_descriptors, report_ready),
 }

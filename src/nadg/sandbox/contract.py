@@ -82,10 +82,10 @@ class Bytes:
 def given_variables(job: Job, given: Bytes) -> dict[str, Any]:
     """The variables of the contract; an item is set for each run."""
     variables: dict[str, Any] = {
-        "inputs": dict(job.inputs),
-        "needs": {name: given.value(span) for name, span in job.needs.items()},
-        "needs_files": dict(job.needs_files),
-        "missing": dict(job.missing),
+        "inputs": job.inputs,
+        "needs": job.needs and {name: given.value(span) for name, span in job.needs.items()},
+        "needs_files": job.needs_files,
+        "missing": job.missing,
     }
     if job.rows is not None:
         header, body = given.read(job.rows.header), given.read(job.rows.body)

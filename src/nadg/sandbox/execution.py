@@ -90,7 +90,8 @@ class Execution:
 
     async def _conclude(self, attempt: RunningAttempt, memory_fd: int, memory_bytes: int) -> Ending:
         """Read what came of it, now that its process is gone."""
-        if not self._lane.drain() and attempt.verdict is None:
+        self._lane.drain()
+        if self._output.is_exceeded and attempt.verdict is None:
             attempt.verdict = self._overflow()
         self._output.close()
         finished_at = self._clock.now()

@@ -18,11 +18,15 @@ from nadg.domain.errors import SandboxUnavailable
 from nadg.sandbox.remove import remove_tree
 
 _PREFIX: Final = "sandbox-"
+_PARTS: Final = ("attempts", "attempts/lanes", "given", "given/here", "settings", "root")
 
 
 class SandboxFolder:
-    """Holds `lanes`, one folder for each attempt under way; `settings`, caches that tasks may read; and `root`,
-    an empty place on which a zygote puts its own root together.
+    """The parts of a sandbox on disk, below `path`.
+
+    `attempts/lanes` has one folder for each attempt under way, `settings` holds caches that tasks may read, and
+    `root` is an empty place on which a zygote puts its own root together. Where a task has namespaces of its own,
+    `given/here` is where it sees what it was given.
     """
 
     def __init__(self, root: Path, task_uid: int | None) -> None:
@@ -32,7 +36,9 @@ class SandboxFolder:
                 _remove_if_dead(stale)
             self.path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=root)).resolve()
             self._lock = _lock(self.path)
-        parts = [self.path / name for name in ("lanes", "settings", "root")]
+        parts = [
+            self.path / name for name in ("attempts", "attempts/lanes", "given", "given/here", "settings", "root")
+        ]
         try:
             for part in parts:
                 part.mkdir(mode=0o700)

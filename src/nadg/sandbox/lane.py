@@ -29,9 +29,14 @@ class Lane:
     Where a task's own work folder is in memory, it lies over this one, which stays empty.
     """
 
-    def __init__(self, folder: Path, task_uid: int | None, *, may_link: bool, is_on_disk: bool) -> None:
+    def __init__(
+        self, folder: Path, task_uid: int | None, *, may_link: bool = True, given_seen_at: Path | None = None
+    ) -> None:
         self.folder = folder
-        self._is_on_disk = is_on_disk
+        self.given = folder / "given"
+        self.given_seen_at = given_seen_at or self.given
+        """Where the task sees `given`: elsewhere if it has a view of its own, and then its work is in memory."""
+        self._is_on_disk = given_seen_at is None
         self._task_uid = task_uid
         self._may_link = may_link
         self._fds: list[int] = []
@@ -121,8 +126,8 @@ class Lane:
             return True
         return self._output is None or self._output.feed(stream, data)
 
-    def drain(self) -> bool:
-        """Take what is left in the pipes after the attempt's end; False where that breaks the output limit."""
+    def drain(self) -> None:
+        """Take what is left in the pipes after the attempt's end, as far as the output limit lets it."""
         for fd, stream in ((self._stdout, "stdout"), (self._stderr, "stderr")):
             while True:
                 try:
@@ -130,8 +135,7 @@ class Lane:
                 except BlockingIOError:
                     break
                 if self._output is not None and not self._output.feed(stream, data):
-                    return False
-        return True
+                    return
 
     def reset(self) -> bool:
         """Make ready for another attempt; False where this one left anything behind that takes time to undo."""
@@ -141,7 +145,7 @@ class Lane:
         if not (is_empty(self.work_fd) and is_empty(self._tmp_fd)):
             return False
         if self.placed_files:
-            empty_folder_at(self.folder / "given")
+            empty_folder_at(self.given)
             self.placed_files = 0
         for fd in self.writers:
             fcntl.fcntl(fd, fcntl.F_SETFL, os.O_WRONLY)  # the code may have made it non-blocking

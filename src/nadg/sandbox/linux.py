@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import sys
 
 PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
@@ -49,14 +48,19 @@ _ZEROS = (0,) * 6
 _CAPABILITIES_VERSION_3 = (ctypes.c_uint32 * 2)(0x20080522, 0)
 _NONE = (ctypes.c_uint32 * 6)()
 _FOUND = (ctypes.c_uint32 * 6)()
-if sys.platform == "linux":
-    _libc.prctl.argtypes = [ctypes.c_int] + [ctypes.c_ulong] * 4
+_of_small_numbers = ctypes.CDLL(None, use_errno=True)
+"""Without argument types, for calls whose arguments are all C ints: in a child that was just forked every object
+that is touched is a page that is copied, and each argument type is some of them."""
+
+
+def _failure(what: str) -> OSError:
+    code = ctypes.get_errno()
+    return OSError(code, f"{what}: {os.strerror(code)}")
 
 
 def _checked(result: int, what: str) -> int:
     if result == -1:
-        code = ctypes.get_errno()
-        raise OSError(code, f"{what}: {os.strerror(code)}")
+        raise _failure(what)
     return result
 
 
@@ -65,13 +69,24 @@ def syscall(what: str, number: int, *arguments: int) -> int:
     return _checked(int(_libc.syscall(number, *arguments, *_ZEROS[len(arguments) :])), what)
 
 
+def restrict_self(number: int, ruleset_fd: int) -> None:
+    """landlock_restrict_self, whose number here is given."""
+    if _of_small_numbers.syscall(number, ruleset_fd, 0) == -1:
+        raise _failure("landlock_restrict_self")
+
+
 def prctl(option: int, second: int = 0, third: int = 0) -> int:
-    return _checked(int(_libc.prctl(option, second, third, 0, 0)), f"prctl {option}")
+    """For the options that take small numbers."""
+    result: int = _of_small_numbers.prctl(option, second, third, 0, 0)
+    if result == -1:
+        raise _failure(f"prctl {option}")
+    return result
 
 
 def load_filter(program: ctypes.Structure) -> None:
     """Attach a seccomp filter to this thread; needs no_new_privs."""
-    _checked(int(_libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.addressof(program), 0, 0)), "seccomp")
+    if _libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.byref(program), 0, 0) == -1:
+        raise _failure("seccomp")
 
 
 def unshare(flags: int) -> None:

@@ -22,6 +22,8 @@ class Output:
         self._on_output = on_output
         self._decoders: dict[str, codecs.IncrementalDecoder] = {}
         self._tails: dict[str, bytes] = {}
+        self.is_exceeded = False
+        """Whether more was written than the limit allows."""
         self.hold: asyncio.Future[None] | None = None
         """Until this is done nothing more is to be read: whoever is told cannot keep up."""
 
@@ -35,7 +37,8 @@ class Output:
                 decoder = self._decoders[stream] = codecs.getincrementaldecoder("utf-8")("replace")
             self._tails[stream] = (self._tails.get(stream, b"") + kept)[-TAIL_BYTES:]
             self._pass_on(stream, decoder.decode(kept))
-        return len(kept) == len(data)
+        self.is_exceeded = self.is_exceeded or len(kept) < len(data)
+        return not self.is_exceeded
 
     def close(self) -> None:
         """Pass on what an unfinished character left."""

@@ -122,21 +122,22 @@ class _GivenFiles:
 
     def __init__(self, lane: Lane) -> None:
         self._lane = lane
-        self._root = lane.folder / "given"
 
     def place_all(self, folder: str, files: Mapping[str, Path]) -> str:
-        """Place files below a folder of their own; its path."""
-        target = self._folder(self._root / _checked(folder))
+        """Place files below a folder of their own; its path as the task sees it."""
+        checked = _checked(folder)
+        self._folder(self._lane.given / checked)
         for name, path in files.items():
             self.place_one(folder, name, path)
-        return str(target)
+        return str(self._lane.given_seen_at / checked)
 
     def place_one(self, folder: str, name: str, path: Path) -> str:
-        """Place one file; its path."""
-        target = self._root / _checked(folder) / _checked(name)
+        """Place one file; its path as the task sees it."""
+        place = Path(_checked(folder)) / _checked(name)
+        target = self._lane.given / place
         self._folder(target.parent)
         self._link_or_copy(path, target)
-        return str(target)
+        return str(self._lane.given_seen_at / place)
 
     def _folder(self, path: Path) -> Path:
         self._lane.placed_files += 1

@@ -37,10 +37,10 @@ class ProcessPool:
 
     def __init__(self, policy: Policy, tier: Tier, folder: Path, task_uid: int | None) -> None:
         self._policy = policy
-        self._lanes_folder = folder / "lanes"
+        self._lanes_folder = folder / "attempts" / "lanes"
+        self._given_seen_at = folder / "given" / "here" if tier is Tier.NAMESPACES else None
         self._task_uid = task_uid
         self._is_confined = tier is not Tier.NONE
-        self._is_on_disk = tier is not Tier.NAMESPACES
         self._zygotes = Zygotes(policy, tier, folder, task_uid, self._refill)
         self._waiting: dict[str, Waiting] = {}
         self._lanes: list[Lane] = []
@@ -111,7 +111,7 @@ class ProcessPool:
 
     def _make_lane(self) -> Lane:
         folder = self._lanes_folder / str(next(self._lane_numbers))
-        return Lane(folder, self._task_uid, may_link=self._is_confined, is_on_disk=self._is_on_disk)
+        return Lane(folder, self._task_uid, may_link=self._is_confined, given_seen_at=self._given_seen_at)
 
     async def give_back(self, process: TaskProcess) -> None:
         """Keep the lane of a process that is over for another one, where it is clean; undo any other."""

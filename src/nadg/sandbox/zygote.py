@@ -20,7 +20,7 @@ from typing import TextIO, cast
 import msgspec
 
 from nadg.domain.errors import SandboxUnavailable
-from nadg.sandbox import child, contract, linux, protocol, reach, readable
+from nadg.sandbox import child, contract, late_random, linux, protocol, reach, readable
 from nadg.sandbox.carry_out import flush_open_files
 from nadg.sandbox.fork_server import ForkServer
 from nadg.sandbox.job import Bounds, Job, Span, decode_job, encode_job, write_report
@@ -54,10 +54,14 @@ def prepare(order: protocol.ZygoteOrder) -> tuple[child.Zygote, protocol.ZygoteF
     zygote = child.Zygote(pid=os.getpid(), machine=_machine(order.tier), landlock_abi=0)
     if order.tier == "namespaces":
         namespaces.enter_for_zygote()
-        zygote.pid, zygote.namespaces = 0, namespaces.TaskNamespaces()
-        zygote.usual_work = (order.usual_bytes, order.usual_files)
+        zygote.pid = 0
+        zygote.namespaces = namespaces.TaskNamespaces(order.folder, order.usual_bytes, order.usual_files)
     absent = _preload(order.modules)
-    sys.path.append("")  # each task's work folder in turn
+    if not order.modules:
+        late_random.seed_on_import()  # else one of them may hold it, and every task seeds it
+    sys.path.append("")  # the place of the work folder
+    if zygote.namespaces is not None:
+        child.name_own_folders(zygote.namespaces.work, zygote.namespaces.tmp)
     _line_buffer_streams()
     zygote.mapped_bytes, resident_bytes = _memory_use()
     threads = _require_one_thread()
@@ -98,7 +102,6 @@ def rehearse(zygote: child.Zygote) -> None:
     flush_open_files()
     write_report(memory, finished.report, finished.result)
     if zygote.machine is not None and zygote.filter is not None:
-        child.common_ruleset(zygote).close()
         zygote.filter.program_for(0)
 
 
@@ -133,6 +136,7 @@ def _prepare_layers(zygote: child.Zygote, order: protocol.ZygoteOrder, paths: re
     if zygote.namespaces is None:
         privileges.give_up_for_good()
         privileges.require_given_up()
+        privileges.hide_from_tracers()
     else:
         namespaces.enter_private_root(paths, readable.DEVICES, order.folder, zygote.machine)
         linux.drop_ambient_capabilities()

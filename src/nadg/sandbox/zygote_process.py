@@ -24,6 +24,7 @@ from nadg.sandbox.process import Exit
 _BOOT: Final = (
     "import sys; at = next((i for i, p in enumerate(sys.path) if p.endswith('site-packages')), len(sys.path)); "
     "sys.path[at:at] = [p for p in sys.argv[3:] if p not in sys.path[:at]]; "
+    "from nadg.sandbox.late_random import load_without_hook; load_without_hook(); "
     "from nadg.sandbox.zygote import main; main(int(sys.argv[1]), sys.argv[2])"
 )
 _THREAD_VARIABLES: Final = (

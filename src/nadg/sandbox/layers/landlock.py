@@ -68,7 +68,7 @@ def _grant(path: str, of_folder: int, of_file: int) -> Grant:
 
 
 class Ruleset:
-    """A ruleset being made; `enter` puts it on this process for good. Its file descriptor is closed with it."""
+    """A ruleset being made; `enter` puts it on this process for good, as often as there are processes."""
 
     def __init__(self, machine: Machine, abi: int) -> None:
         if abi < MINIMUM_ABI:
@@ -97,8 +97,7 @@ class Ruleset:
 
     def enter(self) -> None:
         """Restrict this process and all threads it will start; needs no_new_privs and a single thread."""
-        linux.syscall("landlock_restrict_self", self._numbers["landlock_restrict_self"], self._fd)
-        self.close()
+        linux.restrict_self(self._numbers["landlock_restrict_self"], self._fd)
 
     def close(self) -> None:
         os.close(self._fd)

@@ -91,9 +91,20 @@ def _link(link: str, target: str) -> None:
 
 
 class TaskNamespaces:
-    """What a zygote keeps ready for its tasks' namespaces; made before its root is left behind."""
+    """What a zygote keeps ready for its tasks' namespaces; made before its root is left behind.
 
-    def __init__(self) -> None:
+    Every task sees its folders in the same places: `work` and `tmp` in memory, over the lanes, so that nobody
+    else's are to be seen; and what it was given, which it cannot write.
+    """
+
+    def __init__(self, folder: str, usual_bytes: int, usual_files: int) -> None:
+        self.work, self.tmp = f"{folder}/attempts/lanes/work", f"{folder}/attempts/lanes/tmp"
+        self.writable, self.readable = f"{folder}/attempts", f"{folder}/given"
+        """Landlock looks at the folder above a mount, not at the one below it: that is the same for all tasks."""
+        self._lanes = os.fsencode(f"{folder}/attempts/lanes")
+        self._given = os.fsencode(f"{folder}/given/here")
+        self._usual = (usual_bytes, usual_files)
+        self._options = b"mode=0700," + _room(usual_bytes, usual_files)
         self._ids = _Ids()
         self._proc = _open_proc()
         self._own_pids = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
@@ -106,36 +117,21 @@ class TaskNamespaces:
         """After that fork: let the next one be a process of the zygote's own again."""
         linux.setns(self._own_pids, linux.CLONE_NEWPID)
 
-    def enter(self, places: TaskPlaces) -> None:
-        """In a task: leave the zygote's namespaces and put a work folder in memory over the lanes.
-
-        What was given stays visible; the folders of all other attempts do not. Its own becomes the current one.
-        """
+    def enter(self, lane: bytes) -> None:
+        """In a task: leave the zygote's namespaces, and put the folders in their places."""
         linux.unshare(_OF_TASKS)
         self._ids.map_in(self._proc)
-        os.chdir(places.given)
-        linux.mount(b"work", places.lanes, b"tmpfs", _WORK_FLAGS, places.options)
-        for name in places.to_make:
-            os.mkdir(name, 0o700)  # noqa: PTH102 on the way to every attempt, and Path is slow
-        linux.mount(b".", places.given, None, linux.MS_BIND, b"")
-        os.chdir(places.folder)
-
-
-class TaskPlaces:
-    """Where the parts of a task's work folder are, and what it is to hold; put together before the fork."""
-
-    def __init__(self, folder: str, usual_bytes: int, usual_files: int) -> None:
-        self.folder = os.fsencode(folder)
-        self.lanes = self.folder.rpartition(b"/")[0]
-        self.given = self.folder + b"/given"
-        self.to_make = (self.folder, self.folder + b"/work", self.folder + b"/tmp", self.given)
-        self._usual = (usual_bytes, usual_files)
-        self.options = b"mode=0700," + _room(usual_bytes, usual_files)
+        os.chdir(lane + b"/given")
+        linux.mount(b".", self._given, None, linux.MS_BIND)
+        linux.mount(b"work", self._lanes, b"tmpfs", _WORK_FLAGS, self._options)
+        os.mkdir(self.work, 0o700)  # noqa: PTH102 on the way to every attempt, and Path is slow
+        os.mkdir(self.tmp, 0o700)  # noqa: PTH102
+        os.chmod(self._lanes, 0o500)  # noqa: PTH101 nothing else beside them
 
     def bound_work(self, size_bytes: int, files: int) -> None:
-        """Let the kernel refuse more than so many bytes and files in a task's folders."""
+        """In a task: let the kernel refuse more than so many bytes and files in its folders."""
         if (size_bytes, files) != self._usual:
-            linux.mount(b"none", self.lanes, None, linux.MS_REMOUNT | _WORK_FLAGS, _room(size_bytes, files))
+            linux.mount(b"none", self._lanes, None, linux.MS_REMOUNT | _WORK_FLAGS, _room(size_bytes, files))
 
 
 def _room(size_bytes: int, files: int) -> bytes:
