@@ -63,10 +63,10 @@ def short_folder() -> Iterator[Path]:
         yield path
 
 
-def _open_box(root: Path, policy: Policy) -> Iterator[Box]:
+def _open_box(root: Path, policy: Policy, **parts: Any) -> Iterator[Box]:
     blobs = FolderBlobs(root / "blobs")
     with asyncio.Runner() as runner:
-        sandbox = Sandbox(policy, root / "attempts", blobs)
+        sandbox = Sandbox(policy, root / "attempts", blobs, **parts)
         runner.run(sandbox.__aenter__())
         try:
             yield Box(runner, sandbox, root, blobs)
@@ -109,13 +109,13 @@ def data_box(short_folder: Path, tier: Tier) -> Iterator[Box]:
 
 @pytest.fixture
 def open_box(short_folder: Path, tier: Tier) -> Iterator[Callable[..., Box]]:
-    """Opens a sandbox of the test's own, with its own policy."""
+    """Opens a sandbox of the test's own, with its own policy and other parts."""
     opened: list[Iterator[Box]] = []
 
-    def make(**policy: Any) -> Box:
+    def make(parts: dict[str, Any] | None = None, **policy: Any) -> Box:
         root = Path(tempfile.mkdtemp(dir=short_folder))
         root.chmod(0o755)
-        boxes = _open_box(root, Policy(**{"tier": tier, "zygotes": {"lean": ()}, **policy}))
+        boxes = _open_box(root, Policy(**{"tier": tier, "zygotes": {"lean": ()}, **policy}), **(parts or {}))
         opened.append(boxes)
         return next(boxes)
 

@@ -27,7 +27,7 @@ FINE = HostFacts(
     max_user_namespaces=1000,
     unprivileged_userns_clone=None,
     apparmor_restricts_userns=None,
-    cgroup_delegated=True,
+    cgroup_refused="",
     is_root=False,
     task_uid=1000,
     unreadable=(),
@@ -48,7 +48,8 @@ def host_files(root: Path, **files: str) -> Path:
 def test_switches_and_swap_are_read(tmp_path: Path) -> None:
     found = read_host(Policy(), tmp_path)
     assert (found.unprivileged_userns_clone, found.apparmor_restricts_userns, found.swap_bytes) == (None, None, 0)
-    assert (found.in_container, found.cgroup_delegated, found.has_seccomp) == (False, False, False)
+    assert (found.in_container, found.has_seccomp) == (False, False)
+    assert found.cgroup_refused == "this system has no cgroup version 2"
     kernel = "proc/sys/kernel"
     root = host_files(
         tmp_path,
@@ -68,22 +69,6 @@ def test_switches_and_swap_are_read(tmp_path: Path) -> None:
     assert found.absent_modules == ("no_such_module",)
     assert found.is_root == (os.geteuid() == 0)
     assert found.task_uid == (Policy().task_uid if found.is_root else os.geteuid())
-
-
-@pytest.mark.parametrize(
-    ("controllers", "delegated"), [("cpu memory pids\n", True), ("cpu memory\n", False), ("", False)]
-)
-def test_a_cgroup_is_delegated_with_its_controllers(tmp_path: Path, controllers: str, delegated: bool) -> None:
-    group = "sys/fs/cgroup/user.slice/scope"
-    host_files(
-        tmp_path,
-        **{
-            "proc/self/cgroup": "4:memory:/x\n0::/user.slice/scope\n",
-            f"{group}/cgroup.controllers": controllers,
-            f"{group}/cgroup.procs": "",
-        },
-    )
-    assert read_host(Policy(), tmp_path).cgroup_delegated is delegated
 
 
 @pytest.mark.parametrize(
@@ -118,7 +103,7 @@ def test_a_cgroup_is_delegated_with_its_controllers(tmp_path: Path, controllers:
         ({"unreadable": ("/opt/x/lib",)}, BEST_FIRST, "install Python where every user can read it"),
         ({"is_root": True}, BEST_FIRST, "start the worker as an ordinary user"),
         ({"absent_modules": ("numpy",)}, BEST_FIRST, "pip install 'nadg[skills]'"),
-        ({"cgroup_delegated": False}, BEST_FIRST, "systemd-run --user --scope -p Delegate=yes"),
+        ({"cgroup_refused": "it is not delegated"}, BEST_FIRST, "systemd-run --user --scope -p Delegate=yes"),
         ({"in_container": True}, BEST_FIRST, "docker run --memory 8g --pids-limit 2000"),
         ({"swap_bytes": 1}, BEST_FIRST, "swapoff -a"),
     ],
@@ -132,4 +117,6 @@ def test_what_is_fine_is_not_complained_of() -> None:
     assert [one.missing for one in advice(FINE, BEST_FIRST)] == [
         "all attempts together have no bound on memory, each only its own"
     ]
+    refused = msgspec.structs.replace(FINE, cgroup_refused="it is not delegated")
+    assert [one.missing.rpartition(": ")[2] for one in advice(refused, BEST_FIRST)] == ["it is not delegated"]
     assert not any("namespace" in one.missing for one in advice(FINE, (Tier.LANDLOCK,))), "this host allows them"

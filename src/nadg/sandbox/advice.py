@@ -108,7 +108,7 @@ def _installation_advice(host: HostFacts, working: Collection[Tier]) -> Iterator
 def _bounds_advice(host: HostFacts) -> Iterator[Advice]:
     yield Advice(
         missing="all attempts together have no bound on memory, each only its own"
-        + ("" if host.cgroup_delegated else "; this process's cgroup is not delegated to it"),
+        + (f"; and none has a cgroup of its own: {host.cgroup_refused}" if host.cgroup_refused else ""),
         mend="start the container with bounds: docker run --memory 8g --pids-limit 2000"
         if host.in_container
         else f"start the worker in a scope with bounds: {SCOPE}",

@@ -53,6 +53,8 @@ def read_ending(attempt: RunningAttempt, memory_fd: int, memory_bytes: int) -> R
     exit_code = code if code >= 0 else 128 - code
     if attempt.verdict is not None:
         return Reading(attempt.verdict.kind, attempt.verdict.reason, exit_code=exit_code)
+    if code == -signal.SIGKILL and attempt.process.has_run_out_of_memory:
+        return Reading("limit", f"memory limit of {limits.memory_megabytes} MiB reached", exit_code=exit_code)
     if said != protocol.SET_UP:
         step = said.decode("utf-8", "replace") or _signal_text(code)
         return Reading("crashed", f"the sandbox could not be set up: {step}", exit_code=exit_code)

@@ -83,6 +83,7 @@ class Execution:
     def _start(self, attempt: RunningAttempt, memory_fd: int, size: int, value_fds: list[int]) -> None:
         overflow = self._overflow()
         self._lane.open_to(self._output, lambda: attempt.end(overflow))
+        self._process.bound(self._limits, size)
         self._process.send_job(memory_fd, size, value_fds)
 
     def _overflow(self) -> Verdict:

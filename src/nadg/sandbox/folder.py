@@ -31,11 +31,11 @@ class SandboxFolder:
 
     def __init__(self, root: Path, task_uid: int | None) -> None:
         root.mkdir(parents=True, exist_ok=True)
-        with _locked(root):
+        with locked(root):
             for stale in root.glob(f"{_PREFIX}*"):
                 _remove_if_dead(stale)
             self.path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=root)).resolve()
-            self._lock = _lock(self.path)
+            self._lock = lock_folder(self.path)
         parts = [
             self.path / name for name in ("attempts", "attempts/lanes", "given", "given/here", "settings", "root")
         ]
@@ -67,7 +67,7 @@ def _give(uid: int, *paths: Path) -> None:
         ) from error
 
 
-def _lock(folder: Path) -> int | None:
+def lock_folder(folder: Path) -> int | None:
     """The open, locked folder; None where someone else holds the lock."""
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
@@ -79,7 +79,8 @@ def _lock(folder: Path) -> int | None:
 
 
 @contextlib.contextmanager
-def _locked(root: Path) -> Iterator[None]:
+def locked(root: Path) -> Iterator[None]:
+    """Hold the lock over a folder in which others are made and cleared away."""
     fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)
@@ -91,7 +92,7 @@ def _locked(root: Path) -> Iterator[None]:
 def _remove_if_dead(folder: Path) -> None:
     """Remove a folder that no living sandbox holds; one of another user is left alone."""
     with contextlib.suppress(OSError):
-        fd = _lock(folder)
+        fd = lock_folder(folder)
         if fd is not None:
             try:
                 remove_tree(folder)

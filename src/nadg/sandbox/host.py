@@ -12,11 +12,11 @@ from typing import Final
 
 import msgspec
 
+from nadg.sandbox.cgroup_home import NotDelegated, find_home
 from nadg.sandbox.layers import landlock, syscalls
 from nadg.sandbox.policy import Policy
 from nadg.sandbox.readable import readable_paths
 
-_NEEDED_CONTROLLERS: Final = ("memory", "pids")
 _IN_CONTAINERS: Final = (".dockerenv", "run/.containerenv", "run/systemd/container")
 """Files that Docker, Podman and systemd put into theirs."""
 _TRY_NAMESPACES: Final = """
@@ -49,8 +49,8 @@ class HostFacts(msgspec.Struct, frozen=True, kw_only=True):
     """Debian's switch; None where the kernel has none."""
     apparmor_restricts_userns: int | None
     """Ubuntu's switch; None where the kernel has none."""
-    cgroup_delegated: bool
-    """Whether the worker may make groups of its own with bounds on memory and processes."""
+    cgroup_refused: str
+    """Why a worker started as this process was cannot have a cgroup for each attempt; empty where it can."""
     is_root: bool
     task_uid: int
     """The user that the confined code runs as."""
@@ -79,7 +79,7 @@ def read_host(policy: Policy, root: Path = Path("/")) -> HostFacts:
         max_user_namespaces=_number(root / "proc/sys/user/max_user_namespaces"),
         unprivileged_userns_clone=_number(root / "proc/sys/kernel/unprivileged_userns_clone"),
         apparmor_restricts_userns=_number(root / "proc/sys/kernel/apparmor_restrict_unprivileged_userns"),
-        cgroup_delegated=_is_delegated(root),
+        cgroup_refused=_cgroup_refused(root),
         is_root=is_root,
         task_uid=policy.task_uid if is_root else os.geteuid(),
         unreadable=tuple(path for path in readable_paths().whole if not _is_readable(Path(path), is_root)),
@@ -107,15 +107,12 @@ def _try_namespaces() -> str:
     return "" if done.returncode == 0 else done.stderr.strip()[-200:] or f"status {done.returncode}"
 
 
-def _is_delegated(root: Path) -> bool:
-    """Whether this process's own cgroup (version 2) is ours, with the controllers that count."""
-    for line in _text(root / "proc/self/cgroup").splitlines():
-        if line.startswith("0::"):
-            group = root / "sys/fs/cgroup" / line.removeprefix("0::").lstrip("/")
-            offered = _text(group / "cgroup.controllers").split()
-            is_ours = all(os.access(path, os.W_OK) for path in (group, group / "cgroup.procs"))
-            return is_ours and all(name in offered for name in _NEEDED_CONTROLLERS)
-    return False
+def _cgroup_refused(root: Path) -> str:
+    try:
+        find_home(root)
+    except NotDelegated as error:
+        return str(error)
+    return ""
 
 
 def _is_readable(path: Path, as_other_user: bool) -> bool:

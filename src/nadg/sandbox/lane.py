@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from nadg.sandbox.cgroups import LaneGroup
 from nadg.sandbox.output import CHUNK_BYTES, Output
 from nadg.sandbox.remove import empty_folder_at, is_empty, remove_tree
 
@@ -30,9 +31,17 @@ class Lane:
     """
 
     def __init__(
-        self, folder: Path, task_uid: int | None, *, may_link: bool = True, given_seen_at: Path | None = None
+        self,
+        folder: Path,
+        task_uid: int | None,
+        *,
+        may_link: bool = True,
+        given_seen_at: Path | None = None,
+        group: LaneGroup | None = None,
     ) -> None:
         self.folder = folder
+        self.group = group
+        """The cgroup of its processes, where they have one."""
         self.given = folder / "given"
         self.given_seen_at = given_seen_at or self.given
         """Where the task sees `given`: elsewhere if it has a view of its own, and then its work is in memory."""
@@ -157,7 +166,9 @@ class Lane:
         self._close_fds()
 
     def remove(self) -> None:
-        """Remove the folder of a closed lane; may block while many files are removed."""
+        """Remove folder and group of a closed lane; may block while many files are removed."""
+        if self.group is not None:
+            self.group.remove()
         remove_tree(self.folder)
 
     def _stop_listening(self) -> None:

@@ -13,6 +13,7 @@ from typing import Final
 from nadg.domain.errors import SandboxUnavailable
 from nadg.domain.tier import Tier
 from nadg.sandbox.cancellation import through_cancellation
+from nadg.sandbox.cgroups import SandboxGroups
 from nadg.sandbox.lane import Lane
 from nadg.sandbox.policy import Policy
 from nadg.sandbox.process import TaskProcess
@@ -35,8 +36,11 @@ class Waiting:
 class ProcessPool:
     """Gives out processes of the wanted zygote and takes back what is left of them. Use from one event loop."""
 
-    def __init__(self, policy: Policy, tier: Tier, folder: Path, task_uid: int | None) -> None:
+    def __init__(
+        self, policy: Policy, tier: Tier, folder: Path, task_uid: int | None, groups: SandboxGroups | None = None
+    ) -> None:
         self._policy = policy
+        self._groups = groups
         self._lanes_folder = folder / "attempts" / "lanes"
         self._given_seen_at = folder / "given" / "here" if tier is Tier.NAMESPACES else None
         self._task_uid = task_uid
@@ -99,7 +103,7 @@ class ProcessPool:
 
     def _order(self, zygote: ZygoteProcess) -> TaskProcess:
         lane = self._lanes.pop() if self._lanes else self._make_lane()
-        process = TaskProcess(lane)
+        process = TaskProcess(lane, zygote.facts.resident_bytes if zygote.facts else 0)
         try:
             zygote.fork(next(self._task_numbers) % _TASK_NUMBERS, os.fsencode(lane.folder), process.fds, process)
         except SandboxUnavailable:
@@ -111,7 +115,13 @@ class ProcessPool:
 
     def _make_lane(self) -> Lane:
         folder = self._lanes_folder / str(next(self._lane_numbers))
-        return Lane(folder, self._task_uid, may_link=self._is_confined, given_seen_at=self._given_seen_at)
+        return Lane(
+            folder,
+            self._task_uid,
+            may_link=self._is_confined,
+            given_seen_at=self._given_seen_at,
+            group=self._groups.make_lane() if self._groups is not None else None,
+        )
 
     async def give_back(self, process: TaskProcess) -> None:
         """Keep the lane of a process that is over for another one, where it is clean; undo any other."""

@@ -35,6 +35,8 @@ class ProbeReport(msgspec.Struct, frozen=True, kw_only=True):
     filter_length: int = 0
     escapes_refused: tuple[str, ...] = ()
     private_mounts: tuple[str, ...] = ()
+    cgroup: str = ""
+    """Whether each attempt is in a cgroup of its own and what that bounds, or why not."""
     remarks: tuple[str, ...] = ()
 
 

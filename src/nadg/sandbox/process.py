@@ -5,18 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import select
 import signal
 import socket
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from nadg.domain.limits import Limits
 from nadg.sandbox import protocol
 from nadg.sandbox.lane import Lane
+from nadg.sandbox.pidfds import is_dead, pid_of
 
 _KIND: Final = socket.SOCK_SEQPACKET if sys.platform == "linux" else socket.SOCK_DGRAM
 _MESSAGE_BYTES: Final = 2000
@@ -33,8 +33,10 @@ class Exit(msgspec.Struct, frozen=True):
 class TaskProcess:
     """Hears from the zygote, takes a job to the process, kills it, knows when it is over."""
 
-    def __init__(self, lane: Lane) -> None:
+    def __init__(self, lane: Lane, inherited_bytes: int = 0) -> None:
         self.lane = lane
+        self.inherited_bytes = inherited_bytes
+        """What its zygote had resident, and with it this process from its start."""
         self.exit: Exit | None = None
         self.lost_reason = ""
         """Why nothing more was heard of it; then there is no exit."""
@@ -69,6 +71,19 @@ class TaskProcess:
         self._pid, self._pidfd, self.has_started = pid, pidfd, True
         if self._is_killed:
             self.kill()
+        elif self.lane.group is not None and pidfd is not None:
+            self.lane.group.admit(pidfd)
+
+    def bound(self, limits: Limits, job_bytes: int) -> None:
+        """Set what its job may use on the group that it is in, where there is one: before the job is sent."""
+        if self.lane.group is not None:
+            files_bytes = 0 if self.lane.disk_fds else limits.artifact_bytes
+            self.lane.group.limit(limits, self.inherited_bytes + job_bytes + files_bytes, self._pidfd)
+
+    @property
+    def has_run_out_of_memory(self) -> bool:
+        """Whether the kernel killed it for taking more memory than its group may have."""
+        return self.lane.group is not None and self.lane.group.has_run_out_of_memory()
 
     def exited(self, exit: Exit) -> None:  # noqa: A002 it is the word
         self.exit = exit
@@ -97,6 +112,8 @@ class TaskProcess:
                 signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
             elif self._pid:
                 os.kill(self._pid, signal.SIGKILL)
+        if self.lane.group is not None and not self.is_over:
+            self.lane.group.kill()
 
     def _over(self) -> None:
         self.is_over = True
@@ -121,22 +138,12 @@ class TaskProcess:
     @property
     def is_dead(self) -> bool:
         """Whether the process is dead already, though nobody said so yet; False where that cannot be seen."""
-        if self._pidfd is None:
-            return False
-        poller = select.poll()
-        poller.register(self._pidfd, select.POLLIN)
-        return bool(poller.poll(0))
+        return self._pidfd is not None and is_dead(self._pidfd)
 
     @property
     def pid(self) -> int | None:
         """Its number as this process sees it, which may differ from the zygote's; None where it is not known."""
-        if self._pidfd is None:
-            return self._pid or None
-        for line in Path(f"/proc/self/fdinfo/{self._pidfd}").read_text().splitlines():
-            if line.startswith("Pid:"):
-                pid = int(line.split()[1])
-                return pid if pid > 0 else None
-        return None
+        return (self._pid or None) if self._pidfd is None else pid_of(self._pidfd)
 
     @property
     def work_fd(self) -> int:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Final
+
+import msgspec
 
 from nadg.domain.blob import Blobs
 from nadg.domain.clock import Clock, SystemClock
@@ -16,6 +18,9 @@ from nadg.domain.errors import SandboxUnavailable
 from nadg.domain.limits import Limits
 from nadg.domain.tier import Tier
 from nadg.sandbox.attempt import RunningAttempt, Verdict
+from nadg.sandbox.cancellation import through_cancellation
+from nadg.sandbox.cgroup_home import NotDelegated
+from nadg.sandbox.cgroups import SandboxGroups, open_groups
 from nadg.sandbox.choose import choose_zygote
 from nadg.sandbox.ending import Reading
 from nadg.sandbox.execution import Execution, never_ran
@@ -38,7 +43,14 @@ class Sandbox:
     `root` is any folder of the worker's: attempts live in a private folder below it, removed at the end.
     """
 
-    def __init__(self, policy: Policy, root: Path, blobs: Blobs, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        root: Path,
+        blobs: Blobs,
+        clock: Clock | None = None,
+        open_groups: Callable[[], SandboxGroups] = open_groups,
+    ) -> None:
         self.tier = Tier.NONE
         self.report = ProbeReport(tier=Tier.NONE)
         self._policy = policy
@@ -47,6 +59,8 @@ class Sandbox:
         self._clock = clock or SystemClock()
         self._task_uid = policy.task_uid if os.geteuid() == 0 else None
         self._folder: SandboxFolder | None = None
+        self._open_groups = open_groups
+        self._groups: SandboxGroups | None = None
         self._pool: ProcessPool | None = None
         self._running: dict[RunningAttempt, Watched] = {}
         self._watchdog = Watchdog(lambda: self._running.values())
@@ -56,7 +70,9 @@ class Sandbox:
     async def __aenter__(self) -> Sandbox:
         self._folder = SandboxFolder(self._root, self._task_uid)
         try:
+            cgroup = await through_cancellation(asyncio.to_thread(self._use_groups))
             await self._start_best_tier()
+            self.report = msgspec.structs.replace(self.report, cgroup=cgroup)
         except BaseException:
             await self._close()
             raise
@@ -67,13 +83,21 @@ class Sandbox:
     ) -> None:
         await self._close()
 
+    def _use_groups(self) -> str:
+        """Have a cgroup for every lane where that can be; what came of it."""
+        try:
+            self._groups = self._open_groups()
+        except NotDelegated as error:
+            return f"not used: {error}"
+        return self._groups.described
+
     async def _start_best_tier(self) -> None:
         """Start the first tier whose probe holds. Raises SandboxUnavailable with every reason."""
         reasons: list[str] = []
         default, *others = self._policy.zygotes
         for tier in candidate_tiers(self._policy):
             self.tier = tier
-            self._pool = ProcessPool(self._policy, tier, self._path, self._task_uid)
+            self._pool = ProcessPool(self._policy, tier, self._path, self._task_uid, self._groups)
             try:
                 self.report = await probe(self._path, tier, await self._pool.facts(default), self.run)
             except SandboxUnavailable as error:
@@ -106,6 +130,8 @@ class Sandbox:
         for attempt in list(self._running):
             await attempt.wait_to_the_end()
         self._watchdog.stop()
+        if self._groups is not None:
+            await asyncio.to_thread(self._groups.close)
         if self._folder is not None:
             await asyncio.to_thread(self._folder.remove)
 
@@ -157,8 +183,7 @@ class Sandbox:
     @contextlib.contextmanager
     def _watch(self, attempt: RunningAttempt, zygote: ZygoteProcess) -> Iterator[None]:
         """Let the watchdog see an attempt while it runs."""
-        inherited = zygote.facts.resident_bytes if zygote.facts else 0
-        self._running[attempt] = Watched(attempt, inherited, zygote.kill)
+        self._running[attempt] = Watched(attempt, attempt.process.inherited_bytes, zygote.kill)
         self._watchdog.wake()
         try:
             yield

@@ -45,11 +45,17 @@ def host_lines(found: Diagnosis) -> Iterator[str]:
         "Landlock": f"ABI {host.landlock_abi}" if host.landlock_abi else "none",
         "seccomp": "yes" if host.has_seccomp else "no",
         "namespaces": f"no: {host.namespaces_refused}" if host.namespaces_refused else "may be made",
-        "cgroup": "delegated" if host.cgroup_delegated else "not delegated",
+        "cgroup": _cgroup_words(found),
         "held ready": f"all but {', '.join(host.absent_modules)}" if host.absent_modules else "all modules",
         "swap": size(host.swap_bytes) if host.swap_bytes else "none",
     }
     return (f"  {name:12}{one_line(value, 300)}" for name, value in facts.items())
+
+
+def _cgroup_words(found: Diagnosis) -> str:
+    """What the first tier that worked said of it; where none did, what can be read off the host."""
+    tried = next((one.report.cgroup for one in found.tiers if one.report is not None), "")
+    return tried or f"not used: {found.host.cgroup_refused or 'no tier works'}"
 
 
 def advice_lines(found: Diagnosis) -> Iterator[str]:
