@@ -12,6 +12,8 @@ before it runs its code.
 
 from __future__ import annotations
 
+import math
+import os
 import socket
 import struct
 from typing import Final
@@ -38,8 +40,14 @@ SET_UP: Final = b"\x01"
 MAX_FDS: Final = 253
 """The kernel's own bound for one datagram."""
 _FD: Final = struct.Struct("=i")
+_PROCESS_IDS: Final = 1 << 31
+_WAIT_STATUSES: Final = 0xFFFF
+_BYTES: Final = 1 << 63
+_TEXT_BYTES: Final = 2000
 DESCRIPTORS_BYTES: Final = socket.CMSG_SPACE(MAX_FDS * _FD.size)
 CLOEXEC: Final = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
+IS_CUT: Final = socket.MSG_TRUNC | socket.MSG_CTRUNC
+"""Flags of a message that was longer, or had more descriptors, than its receiver had room for."""
 
 Ancillary = list[tuple[int, int, bytes]]
 
@@ -52,6 +60,53 @@ def descriptors_in(ancillary: Ancillary) -> list[int]:
 def with_descriptor(fd: int) -> Ancillary:
     """One descriptor, to go with a message."""
     return [(socket.SOL_SOCKET, socket.SCM_RIGHTS, _FD.pack(fd))]
+
+
+class Nonsense(Exception):
+    """A message that no zygote sends; the text says what is wrong with it."""
+
+
+def read_started(message: bytes) -> tuple[int, int]:
+    """Task number and process id. Raises Nonsense."""
+    if len(message) != STARTED.size:
+        raise Nonsense("a start of the wrong size")
+    _, task, pid = STARTED.unpack(message)
+    if not 0 < pid < _PROCESS_IDS:
+        raise Nonsense(f"a process with the number {pid}")
+    return task, pid
+
+
+def read_exited(message: bytes) -> tuple[int, int, float, int]:
+    """Task number, wait status of an end, CPU seconds, greatest resident bytes. Raises Nonsense."""
+    if len(message) != EXITED.size:
+        raise Nonsense("an end of the wrong size")
+    _, task, status, user, system, resident = EXITED.unpack(message)
+    if not (0 <= status <= _WAIT_STATUSES and (os.WIFEXITED(status) or os.WIFSIGNALED(status))):
+        raise Nonsense(f"an end with the wait status {status}")
+    if not (0 <= user + system < math.inf and resident < _BYTES):
+        raise Nonsense("an end after impossible use of the machine")
+    return task, status, user + system, resident
+
+
+def read_refused(message: bytes) -> tuple[int, str]:
+    """Task number and reason. Raises Nonsense."""
+    if len(message) < REFUSED.size:
+        raise Nonsense("a refusal of the wrong size")
+    _, task = REFUSED.unpack_from(message)
+    return task, text_of(message[REFUSED.size :])
+
+
+def text_of(data: bytes) -> str:
+    """What a zygote says in words, cut to what it ever has to say."""
+    return data[:_TEXT_BYTES].decode("utf-8", "replace")
+
+
+def read_ready(message: bytes) -> ZygoteFacts:
+    """Raises Nonsense."""
+    try:
+        return _FACTS.decode(message[len(READY) :])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Nonsense("facts about itself that cannot be read") from error
 
 
 class ZygoteOrder(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,3 +139,6 @@ class ZygoteFacts(msgspec.Struct, frozen=True, kw_only=True):
     absent_modules: tuple[str, ...] = ()
     private_mounts: tuple[str, ...] = ()
     """Folders that tasks see through a private, read-only view."""
+
+
+_FACTS: Final = msgspec.msgpack.Decoder(ZygoteFacts)
