@@ -31,7 +31,7 @@ def _run_code(job: Job, given: contract.Bytes) -> contract.Finished:
         source = given.read(job.source).decode()
         variables = contract.given_variables(job, given)
         items = contract.given_items(job, given) if job.mode == "items" else []
-    except (UserError, ValueError, RecursionError) as error:
+    except (UserError, ValueError, RecursionError, EOFError, IndexError, OSError) as error:
         return contract.Finished(Report(kind="failed", reason=f"what was given cannot be read: {error}"))
     except MemoryError:
         reason = f"memory limit of {job.bounds.memory_megabytes} MiB reached while reading what was given"

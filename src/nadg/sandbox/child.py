@@ -141,10 +141,18 @@ def ruleset_for(zygote: Zygote, writable: list[str], given: str) -> landlock.Rul
     if zygote.machine is None:
         raise OSError("no system call table for this machine")
     ruleset = landlock.Ruleset(zygote.machine, zygote.landlock_abi)
-    own = [*(landlock.writing(path) for path in writable), landlock.reading(given)]
-    ruleset.allow((*zygote.grants, *own))
-    for grant in own:
-        os.close(grant.fd)
+    own: list[landlock.Grant] = []
+    try:
+        for path in writable:
+            own.append(landlock.writing(path))
+        own.append(landlock.reading(given))
+        ruleset.allow((*zygote.grants, *own))
+    except BaseException:
+        ruleset.close()
+        raise
+    finally:
+        for grant in own:
+            os.close(grant.fd)
     return ruleset
 
 
@@ -192,11 +200,13 @@ def reseed(_child: Child) -> None:
 
 def receive_job(child: Child) -> None:
     """Wait for the job. Raises NoJob where none will come."""
-    message, ancillary, _, _ = child.channel.recvmsg(
+    message, ancillary, flags, _ = child.channel.recvmsg(
         protocol.JOB.size, protocol.DESCRIPTORS_BYTES, protocol.CLOEXEC
     )
     if not message:
         raise NoJob
+    if flags & protocol.IS_CUT:
+        raise ValueError("a job came that is cut short")
     (memory_bytes,) = protocol.JOB.unpack(message)
     memory_fd, *child.value_fds = protocol.descriptors_in(ancillary)
     child.memory = map_shared(memory_fd, memory_bytes)

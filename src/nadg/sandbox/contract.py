@@ -59,7 +59,10 @@ class Bytes:
 
     def read(self, span: Span) -> bytes:
         if span.file < 0:
-            return bytes(self._inline[span.start : span.start + span.size])
+            value = bytes(self._inline[span.start : span.start + span.size])
+            if len(value) != span.size:
+                raise EOFError("a value is not where the job says")
+            return value
         pieces: list[bytes] = []
         position, stop = span.start, span.start + span.size
         while position < stop:

@@ -69,11 +69,13 @@ class ForkServer:
 
     def _accept(self) -> bool:
         """Take one order to fork; False at the end of the socket."""
-        message, ancillary, _, _ = self._control.recvmsg(4096, protocol.DESCRIPTORS_BYTES, protocol.CLOEXEC)
+        message, ancillary, flags, _ = self._control.recvmsg(4096, protocol.DESCRIPTORS_BYTES, protocol.CLOEXEC)
         if not message:
             return False
         fds = protocol.descriptors_in(ancillary)
         try:
+            if flags & protocol.IS_CUT:
+                raise ValueError("not all of an order")
             task, order = self._read_order(message, fds)
         except (struct.error, ValueError, OSError):
             for fd in fds:

@@ -9,7 +9,7 @@ wrote is read as data, never unpickled.
 from __future__ import annotations
 
 import struct
-from typing import Final
+from typing import Annotated, Final, Literal
 
 import msgspec
 
@@ -23,12 +23,16 @@ MAX_FDS: Final = 200
 """Descriptors that travel with one job; the kernel's bound is 253."""
 
 
+Size = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
+"""What the kernel takes for one: a number below zero would lift a limit."""
+
+
 class Span(msgspec.Struct, frozen=True, array_like=True):
     """Where encoded bytes stand: descriptor number `file` of those sent along, or the job memory (-1)."""
 
-    file: int
-    start: int
-    size: int
+    file: Annotated[int, msgspec.Meta(ge=-1, lt=MAX_FDS)]
+    start: Size
+    size: Size
 
 
 class RowsJob(msgspec.Struct, frozen=True, array_like=True):
@@ -49,13 +53,13 @@ class PartJob(msgspec.Struct, frozen=True, array_like=True):
 class Bounds(msgspec.Struct, frozen=True, array_like=True):
     """The limits that the child puts on itself or speaks of."""
 
-    cpu_seconds: float
-    memory_megabytes: int
-    result_bytes: int
-    artifact_bytes: int
-    artifact_count: int
-    open_files: int
-    threads: int
+    cpu_seconds: Annotated[float, msgspec.Meta(ge=0)]
+    memory_megabytes: Size
+    result_bytes: Size
+    artifact_bytes: Size
+    artifact_count: Size
+    open_files: Size
+    threads: Size
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -63,7 +67,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     source: Span
     bounds: Bounds
-    mode: str = "once"
+    mode: Literal["once", "items", "rows"] = "once"
     first: int = 0
     items: Span | None = None
     item_paths: tuple[str, ...] | None = None
