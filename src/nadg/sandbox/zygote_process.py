@@ -80,17 +80,18 @@ class ZygoteProcess:
         self._control.setblocking(False)
         self._loop = asyncio.get_running_loop()
         self._ready: asyncio.Future[protocol.ZygoteFacts] = self._loop.create_future()
-        with theirs:
-            self._process = self._spawn(theirs)
+        try:
+            with theirs:
+                self._process = self._spawn(theirs)
+        except BaseException:
+            self._control.close()
+            self._diagnostics.close()
+            raise
         self._loop.add_reader(self._control, self._on_message)
 
     def _spawn(self, control: socket.socket) -> subprocess.Popen[bytes]:
-        order = msgspec.json.encode(self._order).decode()
-        search = [str(Path(nadg.__file__).parent.parent)]
-        search += [entry for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
-        boot = [sys.executable, "-I", "-B", "-X", "utf8", "-c", _BOOT]
         return subprocess.Popen(
-            [*boot, str(control.fileno()), order, *search],
+            boot_command(control.fileno(), self._order),
             env=clean_environment(self._order.settings_folder),
             stdin=subprocess.DEVNULL,
             stdout=self._diagnostics,
@@ -248,6 +249,14 @@ class ZygoteProcess:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+
+
+def boot_command(control_fd: int, order: protocol.ZygoteOrder) -> list[str]:
+    """What a zygote is executed as: an isolated Python that looks for modules where this one does."""
+    search = [str(Path(nadg.__file__).parent.parent)]
+    search += [entry for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
+    python = [sys.executable, "-I", "-B", "-X", "utf8", "-c", _BOOT]
+    return [*python, str(control_fd), msgspec.json.encode(order).decode(), *search]
 
 
 def clean_environment(settings_folder: str) -> dict[str, str]:

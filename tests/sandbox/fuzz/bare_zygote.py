@@ -8,22 +8,18 @@ import select
 import signal
 import socket
 import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-import msgspec
-
-import nadg
 from nadg.sandbox import protocol
 from nadg.sandbox.folder import SandboxFolder
 from nadg.sandbox.job import LENGTHS, Bounds, Job, Span, decode_report, encode_job
 from nadg.sandbox.memory import create_memory
 from nadg.sandbox.policy import TASK_UID
 from nadg.sandbox.process import received
-from nadg.sandbox.zygote_process import _BOOT, clean_environment
+from nadg.sandbox.zygote_process import boot_command, clean_environment
 from tests.sandbox.fuzz.descriptors import open_descriptors
 
 PATIENCE_SECONDS = 40
@@ -52,11 +48,9 @@ class BareZygote:
         order = protocol.ZygoteOrder(
             tier=tier, modules=(), folder=str(self.folder.path), task_uid=uid, usual_bytes=1024, usual_files=10
         )
-        boot = [sys.executable, "-I", "-B", "-X", "utf8", "-c", _BOOT]
-        source = str(Path(nadg.__file__).parent.parent)
         with theirs:
             self._process = subprocess.Popen(
-                [*boot, str(theirs.fileno()), msgspec.json.encode(order).decode(), source],
+                boot_command(theirs.fileno(), order),
                 env=clean_environment(f"{self.folder.path}/settings"),
                 stdin=subprocess.DEVNULL,
                 pass_fds=(theirs.fileno(),),

@@ -8,6 +8,7 @@ import os
 import socket
 import struct
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -241,6 +242,18 @@ def test_a_program_that_is_no_zygote_does_not_start(
 
     asyncio.run(hear())
     assert len(open_descriptors()) == len(before)
+
+
+def test_a_program_that_cannot_be_started_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    before = open_descriptors()
+
+    async def start() -> None:
+        with pytest.raises(FileNotFoundError):
+            ZygoteProcess("fuzz", ORDER)
+        assert len(open_descriptors()) == len(before) + 3  # those of the event loop
+
+    asyncio.run(start())
 
 
 @pytest.mark.parametrize(
