@@ -53,7 +53,7 @@ class PartJob(msgspec.Struct, frozen=True, array_like=True):
 class Bounds(msgspec.Struct, frozen=True, array_like=True):
     """The limits that the child puts on itself or speaks of."""
 
-    cpu_seconds: Annotated[float, msgspec.Meta(ge=0)]
+    cpu_seconds: Annotated[float, msgspec.Meta(gt=0)]
     memory_megabytes: Size
     result_bytes: Size
     artifact_bytes: Size
