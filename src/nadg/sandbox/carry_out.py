@@ -12,13 +12,13 @@ from typing import Final
 
 from nadg.domain.errors import UserError
 from nadg.sandbox import contract
-from nadg.sandbox.job import Job, Report, write_report
+from nadg.sandbox.job import Bytes, Job, Report, write_report
 
 _FIRST_AFTER_STREAMS: Final = 3
 _BUFFERED: Final = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
 
 
-def carry_out(job: Job, given: contract.Bytes, memory: memoryview) -> int:
+def carry_out(job: Job, given: Bytes, memory: memoryview) -> int:
     """Run the code and leave its report in the memory; the exit status that a script of its kind would have."""
     finished = _run_code(job, given)
     _end_like_a_script()
@@ -26,7 +26,7 @@ def carry_out(job: Job, given: contract.Bytes, memory: memoryview) -> int:
     return finished.exit_status
 
 
-def _run_code(job: Job, given: contract.Bytes) -> contract.Finished:
+def _run_code(job: Job, given: Bytes) -> contract.Finished:
     try:
         source = given.read(job.source).decode()
         variables = contract.given_variables(job, given)

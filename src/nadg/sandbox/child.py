@@ -16,9 +16,9 @@ import tempfile
 from collections.abc import Callable, Sequence
 from typing import Final, NoReturn
 
-from nadg.sandbox import contract, linux, protocol
+from nadg.sandbox import linux, protocol
 from nadg.sandbox.carry_out import carry_out
-from nadg.sandbox.job import Job, decode_job
+from nadg.sandbox.job import Bytes, Job, decode_job
 from nadg.sandbox.layers import bpf, landlock, namespaces, privileges, rlimits, seccomp
 from nadg.sandbox.layers.syscalls import Machine
 from nadg.sandbox.memory import map_shared
@@ -280,7 +280,7 @@ def run_child(child: Child, steps: Sequence[Step]) -> NoReturn:
     try:
         for taken, step in enumerate(steps):  # noqa: B007 told where a step fails
             step(child)
-        given = contract.Bytes(child.memory, child.inline_start, child.value_fds)
+        given = Bytes(child.memory, child.inline_start, child.value_fds)
         status = carry_out(child.known_job, given, child.memory)
     except NoJob:
         status = 0

@@ -8,8 +8,9 @@ wrote is read as data, never unpickled.
 
 from __future__ import annotations
 
+import os
 import struct
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
@@ -88,6 +89,38 @@ class Report(msgspec.Struct, frozen=True, array_like=True):
     notes: tuple[str, ...] = ()
     per_item: bool = False
     has_result: bool = False
+
+
+class Bytes:
+    """The encoded values of a job, read from the job memory or from the descriptors sent along."""
+
+    def __init__(self, memory: memoryview, inline_start: int, fds: list[int]) -> None:
+        self._inline = memory[inline_start:]
+        self._fds = fds
+
+    def read(self, span: Span) -> bytes:
+        if span.file < 0:
+            value = bytes(self._inline[span.start : span.start + span.size])
+            if len(value) != span.size:
+                raise EOFError("a value is not where the job says")
+            return value
+        pieces: list[bytes] = []
+        position, stop = span.start, span.start + span.size
+        while position < stop:
+            piece = os.pread(self._fds[span.file], min(stop - position, 1 << 24), position)
+            if not piece:
+                raise EOFError("an input ended before its stated size")
+            pieces.append(piece)
+            position += len(piece)
+        return b"".join(pieces)
+
+    def value(self, span: Span) -> Any:
+        return msgspec.json.decode(self.read(span))
+
+    def close(self) -> None:
+        """Close the descriptors: the code shall not have them."""
+        for fd in self._fds:
+            os.close(fd)
 
 
 _JOBS: Final = msgspec.msgpack.Decoder(Job)

@@ -23,7 +23,7 @@ from nadg.domain.errors import SandboxUnavailable
 from nadg.sandbox import child, contract, late_random, linux, protocol, reach, readable
 from nadg.sandbox.carry_out import flush_open_files
 from nadg.sandbox.fork_server import ForkServer
-from nadg.sandbox.job import Bounds, Job, Span, decode_job, encode_job, write_report
+from nadg.sandbox.job import Bounds, Bytes, Job, Span, decode_job, encode_job, write_report
 from nadg.sandbox.layers import landlock, namespaces, privileges, rlimits, seccomp
 from nadg.sandbox.layers.syscalls import Machine, this_machine
 from nadg.sandbox.memory import create_memory, map_shared
@@ -95,7 +95,7 @@ def rehearse(zygote: child.Zygote) -> None:
     with create_memory(encode_job(job, b""), 1 << 12) as fd:
         memory = map_shared(fd, 1 << 12)
     again, start = decode_job(memory)
-    variables = contract.given_variables(again, contract.Bytes(memory, start, []))
+    variables = contract.given_variables(again, Bytes(memory, start, []))
     own_main = sys.modules["__main__"]
     finished = contract.run(again, "result = [1, 'a']", variables, [])
     sys.modules["__main__"] = own_main
