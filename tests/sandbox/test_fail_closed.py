@@ -104,6 +104,8 @@ def _be_zygote(sandbox: Path, control: socket.socket, tier: str, change: Change)
             zygote.pid = 0
             zygote.namespaces = namespaces.TaskNamespaces(str(sandbox), 1024, 10)
             privileges.forbid_new_ones()
+            listed = child.ruleset_for(zygote, [zygote.namespaces.writable], zygote.namespaces.readable)
+            zygote.rulesets[child.SAME_FOR_ALL] = listed
         else:
             privileges.give_up_for_good()
         server = ForkServer(control, zygote, tier)

@@ -24,8 +24,9 @@ from nadg.sandbox.layers.syscalls import Machine
 from nadg.sandbox.memory import map_shared
 
 SETUP_FAILED_STATUS: Final = 117
-MAX_RULESETS: Final = 128
-"""Lists of files that a zygote keeps, more than a worker keeps lanes."""
+SAME_FOR_ALL: Final = b""
+MAX_RULESETS: Final = 32
+"""Lists of files that a zygote keeps; a lane that comes again later gets a new one."""
 
 
 class Zygote:
@@ -128,13 +129,7 @@ def list_files(child: Child) -> None:
 
 def list_same_files(child: Child) -> None:
     """As `list_files`, where every task sees its folders in the same places."""
-    namespaces = child.zygote.namespaces
-    if namespaces is None:
-        raise OSError("the zygote keeps no namespaces ready")
-    known = child.zygote.rulesets
-    if not known:
-        known[b""] = ruleset_for(child.zygote, [namespaces.writable], namespaces.readable)
-    child.ruleset = known[b""]
+    child.ruleset = child.zygote.rulesets[SAME_FOR_ALL]
 
 
 def ruleset_for(zygote: Zygote, writable: list[str], given: str) -> landlock.Ruleset:

@@ -142,6 +142,9 @@ def _prepare_layers(zygote: child.Zygote, order: protocol.ZygoteOrder, paths: re
         linux.drop_ambient_capabilities()
         privileges.forbid_new_ones()  # its children drop what it needs to make their namespaces
     zygote.grants = _common_grants(paths, order.settings_folder)
+    if zygote.namespaces is not None:
+        ruleset = child.ruleset_for(zygote, [zygote.namespaces.writable], zygote.namespaces.readable)
+        zygote.rulesets[child.SAME_FOR_ALL] = ruleset
 
 
 def _preload(modules: tuple[str, ...]) -> tuple[str, ...]:
