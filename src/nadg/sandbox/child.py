@@ -11,13 +11,14 @@ import _socket
 import contextlib
 import os
 import signal
+import socket
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from typing import Final, NoReturn
 
 from nadg.sandbox import contract, linux, protocol
-from nadg.sandbox.carry_out import carry_out
+from nadg.sandbox.carry_out import a_rehearsal, carry_out, rehearse
 from nadg.sandbox.job import Job, decode_job
 from nadg.sandbox.layers import bpf, landlock, namespaces, privileges, rlimits, seccomp
 from nadg.sandbox.layers.syscalls import Machine
@@ -42,6 +43,7 @@ class Zygote:
         self.namespaces: namespaces.TaskNamespaces | None = None
         self.rulesets: dict[bytes, landlock.Ruleset] = {}
         """By lane, which serves one task after another."""
+        self.rehearsal = a_rehearsal()
         self.mapped_bytes = 0
         self.adopts_orphans = False
 
@@ -185,6 +187,14 @@ def reseed(_child: Child) -> None:
             module.seed()
 
 
+def practise(child: Child) -> None:
+    """Do ahead what copies pages, unless the job is there already."""
+    try:
+        child.channel.recvmsg(1, 0, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        rehearse(child.zygote.rehearsal)
+
+
 def receive_job(child: Child) -> None:
     """Wait for the job. Raises NoJob where none will come."""
     message, ancillary, _, _ = child.channel.recvmsg(
@@ -242,7 +252,7 @@ def report_ready(child: Child) -> None:
     child.channel_fd = -1
 
 
-_WAITING: Final = (die_with_zygote, reseed, receive_job, limit_resources)
+_WAITING: Final = (die_with_zygote, reseed, practise, receive_job, limit_resources)
 _CLOSED: Final = (restrict_files, close_descriptors, filter_calls, report_ready)
 BEFORE_FORK: Final[dict[str, tuple[Step, ...]]] = {
     "namespaces": (point_streams, list_same_files),
