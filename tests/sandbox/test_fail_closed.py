@@ -63,7 +63,7 @@ def _run(folder: Path, tier: str, change: Change = list) -> tuple[int, str, bool
     null = os.open(os.devnull, os.O_WRONLY)
     with control, channel, create_memory(encode_job(job, source), 1 << 20) as memory:
         socket.send_fds(channel, [protocol.JOB.pack(1 << 20)], [memory])
-        order = [protocol.FORK.pack(7), os.fsencode(folder)]
+        order = [protocol.FORK.pack(7, 1024, 10), os.fsencode(folder)]
         socket.send_fds(control, order, [its_channel.fileno(), null, null])
         its_channel.close()
         os.close(null)
@@ -102,7 +102,7 @@ def _be_zygote(sandbox: Path, control: socket.socket, tier: str, change: Change)
             namespaces.enter_for_zygote()
             linux.mount(b"none", b"/", None, linux.MS_REC | linux.MS_PRIVATE)
             zygote.pid = 0
-            zygote.namespaces = namespaces.TaskNamespaces(str(sandbox), 1024, 10)
+            zygote.namespaces = namespaces.TaskNamespaces(str(sandbox))
             privileges.forbid_new_ones()
             listed = child.ruleset_for(zygote, [zygote.namespaces.writable], zygote.namespaces.readable)
             zygote.rulesets[child.SAME_FOR_ALL] = listed
@@ -198,7 +198,7 @@ def test_42_rights_that_were_kept_end_the_child(folder: Path) -> None:
     assert not ran
     assert (os.waitstatus_to_exitcode(status), told) == (
         child.SETUP_FAILED_STATUS,
-        "bound_namespaces: privileges were not given up",
+        "give_up_privileges: privileges were not given up",
     )
 
 

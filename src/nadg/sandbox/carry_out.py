@@ -47,7 +47,6 @@ def rehearse(rehearsal: bytes) -> None:
     finished = contract.run(job, given.read(job.source).decode(), contract.given_variables(job, given), [])
     sys.modules["__main__"] = own_main
     gc.disable()
-    flush_open_files()
     write_report(memory, finished.report, finished.result)
 
 

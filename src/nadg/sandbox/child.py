@@ -62,12 +62,15 @@ class Child:
         "stderr_fd",
         "stdout_fd",
         "value_fds",
+        "work_room",
         "zygote",
     )
 
-    def __init__(self, zygote: Zygote, lane: bytes, fds: Sequence[int]) -> None:
+    def __init__(self, zygote: Zygote, lane: bytes, work_room: tuple[int, int], fds: Sequence[int]) -> None:
         self.zygote = zygote
         self.lane = lane
+        self.work_room = work_room
+        """Bytes and files of a work folder in memory."""
         self.channel_fd, self.stdout_fd, self.stderr_fd = fds
         self.channel = _socket.socket(fileno=self.channel_fd)  # its bare kind: a `socket.socket` is a slow thing
         self.value_fds: list[int] = []
@@ -163,7 +166,7 @@ def enter_namespaces(child: Child) -> None:
     namespaces = child.zygote.namespaces
     if namespaces is None:
         raise OSError("the zygote keeps no namespaces ready")
-    namespaces.enter(child.lane)
+    namespaces.enter(child.lane, *child.work_room)
     work = os.open(namespaces.work, os.O_RDONLY | os.O_DIRECTORY)
     child.channel.sendmsg((protocol.WORK_FOLDER,), protocol.with_descriptor(work))
     os.fchdir(work)
@@ -205,20 +208,19 @@ def receive_job(child: Child) -> None:
     (memory_bytes,) = protocol.JOB.unpack(message)
     memory_fd, *child.value_fds = protocol.descriptors_in(ancillary)
     child.memory = map_shared(memory_fd, memory_bytes)
+    os.close(memory_fd)
     child.job, child.inline_start = decode_job(child.memory)
 
 
 def limit_resources(child: Child) -> None:
-    rlimits.limit_task(child.known_job.bounds, child.zygote.mapped_bytes + len(child.memory))
+    bounds = child.known_job.bounds
+    rlimits.limit_task(bounds, child.zygote.mapped_bytes + len(child.memory))
+    if child.zygote.namespaces is not None:
+        rlimits.limit_threads(bounds.threads)
 
 
-def bound_namespaces(child: Child) -> None:
-    """The limits that the kernel keeps for a task with its own namespaces; then the right to change them goes."""
-    bounds, namespaces = child.known_job.bounds, child.zygote.namespaces
-    if namespaces is None:
-        raise OSError("the task has no namespaces")
-    namespaces.bound_work(bounds.artifact_bytes, bounds.artifact_count)
-    rlimits.limit_threads(bounds.threads)
+def give_up_privileges(_child: Child) -> None:
+    """What it took to make its namespaces, no task may keep."""
     linux.drop_capabilities()
     privileges.require_given_up()
 
@@ -231,13 +233,9 @@ def restrict_files(child: Child) -> None:
 
 
 def close_descriptors(child: Child) -> None:
-    """Everything inherited, except the streams and what is still to be read."""
-    start = 3
-    for kept in sorted((child.channel_fd, *child.value_fds)):
-        os.closerange(start, kept)
-        start = kept + 1
-    os.closerange(start, os.sysconf("SC_OPEN_MAX") if sys.platform != "linux" else 1 << 20)
-    rlimits.limit_open_files(child.known_job.bounds)
+    """Everything inherited, except the streams and the channel."""
+    os.closerange(3, child.channel_fd)
+    os.closerange(child.channel_fd + 1, os.sysconf("SC_OPEN_MAX") if sys.platform != "linux" else 1 << 20)
 
 
 def filter_calls(child: Child) -> None:
@@ -252,8 +250,8 @@ def report_ready(child: Child) -> None:
     child.channel_fd = -1
 
 
-_WAITING: Final = (die_with_zygote, reseed, practise, receive_job, limit_resources)
-_CLOSED: Final = (restrict_files, close_descriptors, filter_calls, report_ready)
+_CLOSED: Final = (die_with_zygote, reseed, restrict_files, close_descriptors)
+_LAST: Final = (practise, receive_job, limit_resources, filter_calls, report_ready)
 BEFORE_FORK: Final[dict[str, tuple[Step, ...]]] = {
     "namespaces": (point_streams, list_same_files),
     "landlock": (point_streams, list_files, name_folders, enter_folder),
@@ -262,11 +260,12 @@ BEFORE_FORK: Final[dict[str, tuple[Step, ...]]] = {
 """What the zygote does on behalf of the next task, which inherits it: there it costs a third, since no page of
 memory has to be copied for it."""
 STEPS: Final[dict[str, tuple[Step, ...]]] = {
-    "namespaces": (leave_session, enter_namespaces, hide_from_tracers, *_WAITING, bound_namespaces, *_CLOSED),
-    "landlock": (leave_session, *_WAITING, *_CLOSED),
-    "none": (leave_session, reseed, receive_job, limit_resources, close_descriptors, report_ready),
+    "namespaces": (leave_session, enter_namespaces, hide_from_tracers, give_up_privileges, *_CLOSED, *_LAST),
+    "landlock": (leave_session, *_CLOSED, *_LAST),
+    "none": (leave_session, reseed, close_descriptors, receive_job, limit_resources, report_ready),
 }
-"""The steps of the task itself, in order; those up to `receive_job` are taken ahead of need."""
+"""The steps of the task itself, in order. Those up to `receive_job` are taken ahead of need: a task sees its job
+with every right given up but those that the system calls themselves take, which the filter then cuts down."""
 
 
 def run_child(child: Child, steps: Sequence[Step]) -> NoReturn:

@@ -21,7 +21,7 @@ import msgspec
 
 from nadg.domain.errors import SandboxUnavailable
 from nadg.sandbox import child, late_random, linux, protocol, reach, readable
-from nadg.sandbox.carry_out import rehearse
+from nadg.sandbox.carry_out import flush_open_files, rehearse
 from nadg.sandbox.fork_server import ForkServer
 from nadg.sandbox.layers import landlock, namespaces, privileges, rlimits, seccomp
 from nadg.sandbox.layers.syscalls import Machine, this_machine
@@ -53,7 +53,7 @@ def prepare(order: protocol.ZygoteOrder) -> tuple[child.Zygote, protocol.ZygoteF
     if order.tier == "namespaces":
         namespaces.enter_for_zygote()
         zygote.pid = 0
-        zygote.namespaces = namespaces.TaskNamespaces(order.folder, order.usual_bytes, order.usual_files)
+        zygote.namespaces = namespaces.TaskNamespaces(order.folder)
     absent = _preload(order.modules)
     if not order.modules:
         late_random.seed_on_import()  # else one of them may hold it, and every task seeds it
@@ -65,6 +65,7 @@ def prepare(order: protocol.ZygoteOrder) -> tuple[child.Zygote, protocol.ZygoteF
     threads = _require_one_thread()
     _prepare_layers(zygote, order, paths)
     rehearse(zygote.rehearsal)
+    flush_open_files()
     if zygote.filter is not None:
         zygote.filter.program_for(0)
     return zygote, protocol.ZygoteFacts(
