@@ -63,7 +63,7 @@ def _run(folder: Path, tier: str, change: Change = list) -> tuple[int, str, bool
     null = os.open(os.devnull, os.O_WRONLY)
     with control, channel, create_memory(encode_job(job, source), 1 << 20) as memory:
         socket.send_fds(channel, [protocol.JOB.pack(1 << 20)], [memory])
-        order = [protocol.FORK.pack(7, 1024, 10), os.fsencode(folder)]
+        order = [protocol.FORK.pack(7, True, 1024, 10), os.fsencode(folder)]
         socket.send_fds(control, order, [its_channel.fileno(), null, null])
         its_channel.close()
         os.close(null)

@@ -11,7 +11,6 @@ import _socket
 import contextlib
 import os
 import signal
-import socket
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -54,6 +53,7 @@ class Child:
     __slots__ = (
         "channel",
         "channel_fd",
+        "has_time",
         "inline_start",
         "job",
         "lane",
@@ -66,9 +66,12 @@ class Child:
         "zygote",
     )
 
-    def __init__(self, zygote: Zygote, lane: bytes, work_room: tuple[int, int], fds: Sequence[int]) -> None:
+    def __init__(
+        self, zygote: Zygote, lane: bytes, has_time: bool, work_room: tuple[int, int], fds: Sequence[int]
+    ) -> None:
         self.zygote = zygote
         self.lane = lane
+        self.has_time = has_time
         self.work_room = work_room
         """Bytes and files of a work folder in memory."""
         self.channel_fd, self.stdout_fd, self.stderr_fd = fds
@@ -191,10 +194,8 @@ def reseed(_child: Child) -> None:
 
 
 def practise(child: Child) -> None:
-    """Do ahead what copies pages, unless the job is there already."""
-    try:
-        child.channel.recvmsg(1, 0, socket.MSG_PEEK | socket.MSG_DONTWAIT)
-    except BlockingIOError:
+    """Do ahead what copies pages, where the machine is not busy with other tasks."""
+    if child.has_time:
         rehearse(child.zygote.rehearsal)
 
 

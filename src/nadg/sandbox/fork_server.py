@@ -92,11 +92,11 @@ class ForkServer:
 
     def _read_order(self, message: bytes, fds: list[int]) -> tuple[int, child.Child]:
         """Raises struct.error, ValueError or OSError where this is no order."""
-        task, *work_room = protocol.FORK.unpack_from(message)
+        task, has_time, size_bytes, files = protocol.FORK.unpack_from(message)
         lane = message[protocol.FORK.size :]
         if b"\0" in lane or len(fds) != protocol.FORK_FDS:
             raise ValueError("not an order")
-        return task, child.Child(self._zygote, lane, (work_room[0], work_room[1]), fds)
+        return task, child.Child(self._zygote, lane, has_time, (size_bytes, files), fds)
 
     def _fork(self, order: child.Child) -> int:
         """The new task's process id; in the task itself this does not return."""

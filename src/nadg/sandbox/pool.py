@@ -58,6 +58,8 @@ class ProcessPool:
         self._lanes: list[Lane] = []
         self._lane_numbers = itertools.count()
         self._task_numbers = itertools.count(1)
+        self._taken = 0
+        """Processes that carry out an attempt."""
         self._is_closing = False
 
     @property
@@ -77,17 +79,24 @@ class ProcessPool:
     async def take(self, name: str, limits: Limits) -> tuple[TaskProcess, ZygoteProcess]:
         """A process that waits for its job, and its zygote. Raises SandboxUnavailable."""
         zygote = await self._zygotes.get(name)
-        room = WorkRoom(limits.artifact_bytes, limits.artifact_count)
+        self._taken += 1
+        try:
+            return self._take(name, zygote, WorkRoom(limits.artifact_bytes, limits.artifact_count)), zygote
+        except (SandboxUnavailable, OSError):
+            self._taken -= 1
+            raise
+
+    def _take(self, name: str, zygote: ZygoteProcess, room: WorkRoom) -> TaskProcess:
         if self._is_in_memory and room != self._usual_room:
-            return self._order(zygote, room), zygote
+            return self._order(zygote, room)
         waiting = self._waiting_of(name, zygote).processes
         asyncio.get_running_loop().call_soon(self._refill, name, zygote)
         while waiting:
             process = waiting.popleft()
             if not process.is_over:
-                return process, zygote
+                return process
             self._clear_away(process)
-        return self._order(zygote, self._usual_room), zygote
+        return self._order(zygote, self._usual_room)
 
     def _waiting_of(self, name: str, zygote: ZygoteProcess) -> Waiting:
         """Those of the current zygote; the processes of the one before are let go."""
@@ -116,7 +125,7 @@ class ProcessPool:
         lane = self._lanes.pop() if self._lanes else self._make_lane()
         process = TaskProcess(lane)
         task = next(self._task_numbers) % _TASK_NUMBERS
-        order = protocol.FORK.pack(task, *room) + os.fsencode(lane.folder)
+        order = protocol.FORK.pack(task, self._taken <= 1, *room) + os.fsencode(lane.folder)
         try:
             zygote.fork(task, order, process.fds, process)
         except SandboxUnavailable:
@@ -132,6 +141,7 @@ class ProcessPool:
 
     async def give_back(self, process: TaskProcess) -> None:
         """Keep the lane of a process that is over for another one, where it is clean; undo any other."""
+        self._taken -= 1
         lane = process.lane
         is_clean = process.exit is not None and self._is_confined and lane.reset()
         process.close()

@@ -18,8 +18,9 @@ from typing import Final
 
 import msgspec
 
-FORK: Final = struct.Struct("=IQQ")
-"""Task number, bytes and files that a work folder in memory may hold; then the task's lane."""
+FORK: Final = struct.Struct("=I?QQ")
+"""Task number, whether there is time to practise, bytes and files that a work folder in memory may hold; then the
+task's lane."""
 FORK_FDS: Final = 3
 READY: Final = b"R"
 FAILED: Final = b"F"
