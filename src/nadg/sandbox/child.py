@@ -209,7 +209,7 @@ def receive_job(child: Child) -> None:
     (memory_bytes,) = protocol.JOB.unpack(message)
     memory_fd, *child.value_fds = protocol.descriptors_in(ancillary)
     child.memory = map_shared(memory_fd, memory_bytes)
-    os.close(memory_fd)
+    close_all_but(child.channel_fd, *child.value_fds)  # the memory's own descriptors go too: it stays mapped
     child.job, child.inline_start = decode_job(child.memory)
 
 
@@ -235,8 +235,15 @@ def restrict_files(child: Child) -> None:
 
 def close_descriptors(child: Child) -> None:
     """Everything inherited, except the streams and the channel."""
-    os.closerange(3, child.channel_fd)
-    os.closerange(child.channel_fd + 1, os.sysconf("SC_OPEN_MAX") if sys.platform != "linux" else 1 << 20)
+    close_all_but(child.channel_fd)
+
+
+def close_all_but(*kept: int) -> None:
+    start = 3
+    for fd in sorted(kept):
+        os.closerange(start, fd)
+        start = fd + 1
+    os.closerange(start, os.sysconf("SC_OPEN_MAX") if sys.platform != "linux" else 1 << 20)
 
 
 def filter_calls(child: Child) -> None:
