@@ -12,8 +12,9 @@ from typing import Final
 
 from nadg.domain.errors import UserError
 from nadg.sandbox import contract
-from nadg.sandbox.job import Bytes, Job, Report, write_report
+from nadg.sandbox.job import Bounds, Bytes, Job, Report, Span, decode_job, encode_job, write_report
 
+_REHEARSAL_BYTES: Final = 1 << 12
 _FIRST_AFTER_STREAMS: Final = 3
 _BUFFERED: Final = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
 
@@ -24,6 +25,29 @@ def carry_out(job: Job, given: Bytes, memory: memoryview) -> int:
     _end_like_a_script()
     write_report(memory, finished.report, finished.result)
     return finished.exit_status
+
+
+def a_rehearsal() -> bytes:
+    """A job of our own, for `rehearse`."""
+    source = b"result = [1, 'a']"
+    bounds = Bounds(1, 64, 1 << 10, 1 << 10, 16, 16, 16)
+    return encode_job(Job(source=Span(-1, 0, len(source)), bounds=bounds), source).ljust(_REHEARSAL_BYTES, b"\0")
+
+
+def rehearse(rehearsal: bytes) -> None:
+    """Go once through what every task does.
+
+    In the zygote: what is built on first use (type tables, caches, larger dicts) is then shared by all tasks. In
+    a task that waits for its job: the pages that it will write are copied before the job comes.
+    """
+    memory = memoryview(bytearray(rehearsal))
+    job, start = decode_job(memory)
+    given = Bytes(memory, start, [])
+    own_main = sys.modules["__main__"]
+    finished = contract.run(job, given.read(job.source).decode(), contract.given_variables(job, given), [])
+    sys.modules["__main__"] = own_main
+    gc.disable()
+    write_report(memory, finished.report, finished.result)
 
 
 def _run_code(job: Job, given: Bytes) -> contract.Finished:

@@ -94,11 +94,11 @@ class ForkServer:
 
     def _read_order(self, message: bytes, fds: list[int]) -> tuple[int, child.Child]:
         """Raises struct.error, ValueError or OSError where this is no order."""
-        (task,) = protocol.FORK.unpack_from(message)
+        task, has_time, size_bytes, files = protocol.FORK.unpack_from(message)
         lane = message[protocol.FORK.size :]
-        if b"\0" in lane or len(fds) != protocol.FORK_FDS:
+        if b"\0" in lane or len(fds) != protocol.FORK_FDS or max(size_bytes, files) >= protocol.NO_SIZE:
             raise ValueError("not an order")
-        return task, child.Child(self._zygote, lane, fds)
+        return task, child.Child(self._zygote, lane, has_time, (size_bytes, files), fds)
 
     def _fork(self, order: child.Child) -> int:
         """The new task's process id; in the task itself this does not return."""

@@ -1,6 +1,6 @@
 """Messages between the worker and a zygote, and between the worker and a task: one datagram each.
 
-Worker to zygote: FORK with the task's folder and the descriptors of its channel, stdout and stderr. Zygote to
+Worker to zygote: FORK with the task's lane and the descriptors of its channel, stdout and stderr. Zygote to
 worker: READY or FAILED once; per task STARTED (with a pidfd where the system has them) and EXITED, or
 REFUSED. Closing the socket ends the zygote and all its tasks.
 
@@ -20,9 +20,12 @@ from typing import Final
 
 import msgspec
 
-FORK: Final = struct.Struct("=I")
-"""Task number; then the task's folder."""
+FORK: Final = struct.Struct("=I?QQ")
+"""Task number, whether there is time to practise, bytes and files that a work folder in memory may hold; then the
+task's lane."""
 FORK_FDS: Final = 3
+NO_SIZE: Final = 1 << 62
+"""Nothing is so large: with a little more the kernel might take it for no bound."""
 READY: Final = b"R"
 FAILED: Final = b"F"
 STARTED: Final = struct.Struct("=cII")
@@ -118,9 +121,6 @@ class ZygoteOrder(msgspec.Struct, frozen=True, kw_only=True):
     """The sandbox's own, with `lanes`, `settings` and `root` in it."""
     task_uid: int | None
     """The user to become; None where the worker itself is an ordinary user."""
-    usual_bytes: int
-    usual_files: int
-    """What an attempt may leave in its work folder unless it asks for something else."""
 
     @property
     def settings_folder(self) -> str:

@@ -126,10 +126,10 @@ class ZygoteProcess:
             ) from error
         return self.facts
 
-    def fork(self, task: int, folder: bytes, fds: Sequence[int], events: TaskEvents) -> None:
+    def fork(self, task: int, order: bytes, fds: Sequence[int], events: TaskEvents) -> None:
         """Ask for a task process. Raises SandboxUnavailable where the zygote is gone or does not listen."""
         try:
-            socket.send_fds(self._control, [protocol.FORK.pack(task), folder], list(fds))
+            socket.send_fds(self._control, [order], list(fds))
         except OSError as error:
             self.kill(f"it takes no more work: {error}")
             raise SandboxUnavailable(f"the '{self.name}' sandbox process takes no work ({error})") from error

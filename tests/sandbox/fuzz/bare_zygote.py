@@ -45,9 +45,7 @@ class BareZygote:
         self._uid = uid
         self.folder = SandboxFolder(root, uid)
         self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        order = protocol.ZygoteOrder(
-            tier=tier, modules=(), folder=str(self.folder.path), task_uid=uid, usual_bytes=1024, usual_files=10
-        )
+        order = protocol.ZygoteOrder(tier=tier, modules=(), folder=str(self.folder.path), task_uid=uid)
         with theirs:
             self._process = subprocess.Popen(
                 boot_command(theirs.fileno(), order),
@@ -82,7 +80,7 @@ class BareZygote:
     def good_order(self, channel: int, stdout: int) -> int:
         """The number of the task that is ordered."""
         self._task += 1
-        order = [protocol.FORK.pack(self._task), os.fsencode(self.lane)]
+        order = [protocol.FORK.pack(self._task, True, 1024, 10), os.fsencode(self.lane)]
         socket.send_fds(self.control, order, [channel, stdout, stdout])
         return self._task
 

@@ -23,9 +23,19 @@ _FOLDERS = (
     "{no work}", LANE, LANE + "/", LANE + "/../1", LANE + "/../..", LANE + "/work", LANE + "\0", "{file}",
     "{link}", "{file as work}", LANE + "/" * 5000, LANE + "\n",
 )  # fmt: skip
+
+
+def fork(task: int, size: int = 1024, files: int = 10) -> bytes:
+    """An order but for its folder."""
+    return protocol.FORK.pack(task, False, size, files)
+
+
 _numbers = st.integers(0, (1 << 31) - 1)
 _folders = st.one_of(st.sampled_from(_FOLDERS).map(os.fsencode), st.binary(max_size=40))
-_orders = st.builds(lambda task, folder: protocol.FORK.pack(task) + folder, _numbers, _folders)
+_rooms = st.sampled_from([0, 1024, (1 << 62) - 1, 1 << 62, (1 << 64) - 1])
+_orders = st.builds(
+    lambda task, size, files, folder: fork(task, size, files) + folder, _numbers, _rooms, _rooms, _folders
+)
 _words = st.one_of(
     st.binary(min_size=1, max_size=40), _orders, st.builds(bytes, st.sampled_from([4096, 4097, 70_000]))
 )
@@ -53,10 +63,10 @@ def _filled_in(word: bytes, folders: dict[str, Path]) -> bytes:
 
 
 @given(words=st.lists(st.tuples(_words, _fds), min_size=1, max_size=6))
-@example(words=[(protocol.FORK.pack(1) + b"{no work}", ["garbage in it", "null", "null"])] * 3)
-@example(words=[(protocol.FORK.pack(1) + b"{file as work}", ["garbage in it", "null", "null"])] * 3)
-@example(words=[(protocol.FORK.pack(1) + b"{lane}" + b"/" * 5000, ["garbage in it", "null", "null"])])
-@example(words=[(protocol.FORK.pack(1) + b"{lane}", ["null"] * 253), (b"x", ["writer"] * 253)])
+@example(words=[(fork(1) + b"{no work}", ["garbage in it", "null", "null"])] * 3)
+@example(words=[(fork(1) + b"{file as work}", ["garbage in it", "null", "null"])] * 3)
+@example(words=[(fork(1) + b"{lane}" + b"/" * 5000, ["garbage in it", "null", "null"])])
+@example(words=[(fork(1) + b"{lane}", ["null"] * 253), (b"x", ["writer"] * 253)])
 @tried(25)
 def test_a_zygote_goes_on_whatever_it_is_told(
     zygote: BareZygote, odd_folders: dict[str, Path], words: Words
@@ -77,7 +87,7 @@ def test_a_word_that_is_cut_is_no_order(zygote: BareZygote) -> None:
     folder += b"/" * (4096 - len(folder) - protocol.FORK.size)
     for end, is_order in ((b"", True), (b"elsewhere", False)):
         with made(["garbage in it", "null", "null"]) as fds:
-            socket.send_fds(zygote.control, [protocol.FORK.pack(5), folder + end], fds)
+            socket.send_fds(zygote.control, [fork(5), folder + end], fds)
         assert (5 in _tasks_until_a_good_run(zygote)) is is_order
 
 

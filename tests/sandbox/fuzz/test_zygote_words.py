@@ -30,9 +30,7 @@ from nadg.sandbox.zygote_process import ZygoteProcess
 from tests.sandbox.fuzz.descriptors import MAKERS, made, open_descriptors
 from tests.sandbox.fuzz.examples import tried
 
-ORDER = protocol.ZygoteOrder(
-    tier="landlock", modules=(), folder="/nowhere", task_uid=None, usual_bytes=1, usual_files=1
-)
+ORDER = protocol.ZygoteOrder(tier="landlock", modules=(), folder="/nowhere", task_uid=None)
 READY = protocol.READY + msgspec.msgpack.encode(
     protocol.ZygoteFacts(landlock_abi=7, mapped_bytes=1, resident_bytes=1, threads=1, filter_length=1)
 )
