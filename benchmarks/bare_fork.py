@@ -18,6 +18,8 @@ _LOOP = """
 import gc, os, sys, time
 count, source_folder, *modules = sys.argv[1:]
 sys.path.append(source_folder)
+from nadg.sandbox.late_random import load_without_hook
+load_without_hook()  # as the warm processes do: else each fork seeds a generator
 for name in modules:
     __import__(name)
 gc.collect(); gc.freeze()

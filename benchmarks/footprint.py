@@ -13,6 +13,8 @@ from typing import TypeVar
 import msgspec
 import psutil
 
+from nadg.sandbox.child import MAX_RULESETS
+
 PR_SET_CHILD_SUBREAPER = 36
 SHARED_FOLDERS = ("/tmp", "/var/tmp", "/dev/shm")
 Found = TypeVar("Found")
@@ -39,10 +41,18 @@ class Footprint(msgspec.Struct, frozen=True, kw_only=True):
     """Of the processes below it, together; pages they share count for each."""
 
     def grown(self, before: Footprint) -> list[str]:
-        """Which counts are higher than before; memory is not among them, since it is never quite the same."""
+        """Which counts are higher than before; memory is not among them, since it is never quite the same.
+
+        A warm process keeps some lists of files on purpose, and what waits in it inherits them.
+        """
         names = ("processes", "strays", "descriptors", "warm_descriptors", "entries", "incoming")
         pairs = [(name, getattr(before, name), getattr(self, name)) for name in names]
-        return [f"{name.replace('_', ' ')}: {old} became {new}" for name, old, new in pairs if new > old]
+        kept = {"warm_descriptors": MAX_RULESETS * self.processes}
+        return [
+            f"{name.replace('_', ' ')}: {old} became {new}"
+            for name, old, new in pairs
+            if new > old + kept.get(name, 0)
+        ]
 
 
 def adopt_orphans() -> None:

@@ -269,7 +269,7 @@ def test_a_run_is_listed_shown_watched_and_cancelled_from_elsewhere(folder: Fold
     assert code == 1
     assert f"Run {run_id} cancelled" in err
     shown = folder.nadg("runs", "show", run_id[:14])
-    assert re.search(r"^quick +succeeded +1/1 +1 +1 .* landlock", shown.stdout, re.M)
+    assert re.search(r"^quick +succeeded +1/1 +1 +1 .* (namespaces|landlock)", shown.stdout, re.M)
     assert re.search(r"^endless +cancelled +0/1 +1 +1 ", shown.stdout, re.M)
     assert json.loads(folder.nadg("runs", "show", run_id, "--json").stdout)["state"] == "cancelled"
     assert "nothing to cancel" in folder.nadg("runs", "cancel", run_id).stdout

@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 
 from nadg.domain.blob import BlobRef
-from nadg.domain.errors import NotFound
+from nadg.domain.errors import BlobRefused, NotFound
 
 
 class _Writer:
@@ -19,7 +19,8 @@ class _Writer:
 
     def commit(self, expected_sha256: str | None = None) -> BlobRef:
         name = hashlib.sha256(self._data).hexdigest()
-        assert expected_sha256 in (None, name)
+        if expected_sha256 not in (None, name):
+            raise BlobRefused(name)
         (self._folder / name).write_bytes(self._data)
         return BlobRef(sha256=name, size=len(self._data))
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from nadg.domain.tier import Tier
 from nadg.sandbox import Policy
 from nadg.worker.settings import WorkerSettings
 
@@ -53,7 +54,8 @@ def create_settings(folder: Path, name: str, **changes: Any) -> WorkerSettings:
         "port": 0,
         "token": TOKEN,
         "slots": 2,
-        "policy": Policy(zygotes={"lean": ()}),
+        # In this tier a task's own process id is the one that others know it by.
+        "policy": Policy(tier=Tier.LANDLOCK, zygotes={"lean": ()}),
         "drain_seconds": 0.0,
     }
     return WorkerSettings(**(fields | changes))

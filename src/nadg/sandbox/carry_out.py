@@ -12,13 +12,14 @@ from typing import Final
 
 from nadg.domain.errors import UserError
 from nadg.sandbox import contract
-from nadg.sandbox.job import Job, Report, write_report
+from nadg.sandbox.job import Bounds, Bytes, Job, Report, Span, decode_job, encode_job, write_report
 
+_REHEARSAL_BYTES: Final = 1 << 12
 _FIRST_AFTER_STREAMS: Final = 3
 _BUFFERED: Final = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
 
 
-def carry_out(job: Job, given: contract.Bytes, memory: memoryview) -> int:
+def carry_out(job: Job, given: Bytes, memory: memoryview) -> int:
     """Run the code and leave its report in the memory; the exit status that a script of its kind would have."""
     finished = _run_code(job, given)
     _end_like_a_script()
@@ -26,12 +27,35 @@ def carry_out(job: Job, given: contract.Bytes, memory: memoryview) -> int:
     return finished.exit_status
 
 
-def _run_code(job: Job, given: contract.Bytes) -> contract.Finished:
+def a_rehearsal() -> bytes:
+    """A job of our own, for `rehearse`."""
+    source = b"result = [1, 'a']"
+    bounds = Bounds(1, 64, 1 << 10, 1 << 10, 16, 16, 16)
+    return encode_job(Job(source=Span(-1, 0, len(source)), bounds=bounds), source).ljust(_REHEARSAL_BYTES, b"\0")
+
+
+def rehearse(rehearsal: bytes) -> None:
+    """Go once through what every task does.
+
+    In the zygote: what is built on first use (type tables, caches, larger dicts) is then shared by all tasks. In
+    a task that waits for its job: the pages that it will write are copied before the job comes.
+    """
+    memory = memoryview(bytearray(rehearsal))
+    job, start = decode_job(memory)
+    given = Bytes(memory, start, [])
+    own_main = sys.modules["__main__"]
+    finished = contract.run(job, given.read(job.source).decode(), contract.given_variables(job, given), [])
+    sys.modules["__main__"] = own_main
+    gc.disable()
+    write_report(memory, finished.report, finished.result)
+
+
+def _run_code(job: Job, given: Bytes) -> contract.Finished:
     try:
         source = given.read(job.source).decode()
         variables = contract.given_variables(job, given)
         items = contract.given_items(job, given) if job.mode == "items" else []
-    except (UserError, ValueError, RecursionError) as error:
+    except (UserError, ValueError, RecursionError, EOFError, IndexError, OSError) as error:
         return contract.Finished(Report(kind="failed", reason=f"what was given cannot be read: {error}"))
     except MemoryError:
         reason = f"memory limit of {job.bounds.memory_megabytes} MiB reached while reading what was given"

@@ -16,16 +16,17 @@ import tempfile
 from collections.abc import Callable, Sequence
 from typing import Final, NoReturn
 
-from nadg.sandbox import contract, linux, protocol
-from nadg.sandbox.carry_out import carry_out
-from nadg.sandbox.job import Job, decode_job
+from nadg.sandbox import linux, protocol
+from nadg.sandbox.carry_out import a_rehearsal, carry_out, rehearse
+from nadg.sandbox.job import Bytes, Job, decode_job
 from nadg.sandbox.layers import bpf, landlock, namespaces, privileges, rlimits, seccomp
 from nadg.sandbox.layers.syscalls import Machine
 from nadg.sandbox.memory import map_shared
 
 SETUP_FAILED_STATUS: Final = 117
-MAX_RULESETS: Final = 128
-"""Lists of files that a zygote keeps, more than a worker keeps lanes."""
+SAME_FOR_ALL: Final = b""
+MAX_RULESETS: Final = 32
+"""Lists of files that a zygote keeps; a lane that comes again later gets a new one."""
 
 
 class Zygote:
@@ -41,6 +42,7 @@ class Zygote:
         self.namespaces: namespaces.TaskNamespaces | None = None
         self.rulesets: dict[bytes, landlock.Ruleset] = {}
         """By lane, which serves one task after another."""
+        self.rehearsal = a_rehearsal()
         self.mapped_bytes = 0
         self.adopts_orphans = False
 
@@ -51,6 +53,7 @@ class Child:
     __slots__ = (
         "channel",
         "channel_fd",
+        "has_time",
         "inline_start",
         "job",
         "lane",
@@ -59,12 +62,18 @@ class Child:
         "stderr_fd",
         "stdout_fd",
         "value_fds",
+        "work_room",
         "zygote",
     )
 
-    def __init__(self, zygote: Zygote, lane: bytes, fds: Sequence[int]) -> None:
+    def __init__(
+        self, zygote: Zygote, lane: bytes, has_time: bool, work_room: tuple[int, int], fds: Sequence[int]
+    ) -> None:
         self.zygote = zygote
         self.lane = lane
+        self.has_time = has_time
+        self.work_room = work_room
+        """Bytes and files of a work folder in memory."""
         self.channel_fd, self.stdout_fd, self.stderr_fd = fds
         self.channel = _socket.socket(fileno=self.channel_fd)  # its bare kind: a `socket.socket` is a slow thing
         self.value_fds: list[int] = []
@@ -128,23 +137,21 @@ def list_files(child: Child) -> None:
 
 def list_same_files(child: Child) -> None:
     """As `list_files`, where every task sees its folders in the same places."""
-    namespaces = child.zygote.namespaces
-    if namespaces is None:
-        raise OSError("the zygote keeps no namespaces ready")
-    known = child.zygote.rulesets
-    if not known:
-        known[b""] = ruleset_for(child.zygote, [namespaces.writable], namespaces.readable)
-    child.ruleset = known[b""]
+    child.ruleset = child.zygote.rulesets[SAME_FOR_ALL]
 
 
 def ruleset_for(zygote: Zygote, writable: list[str], given: str) -> landlock.Ruleset:
     if zygote.machine is None:
         raise OSError("no system call table for this machine")
     ruleset = landlock.Ruleset(zygote.machine, zygote.landlock_abi)
-    own = [*(landlock.writing(path) for path in writable), landlock.reading(given)]
-    ruleset.allow((*zygote.grants, *own))
-    for grant in own:
-        os.close(grant.fd)
+    try:
+        ruleset.allow(zygote.grants)
+        for path in writable:
+            ruleset.allow_once(landlock.writing(path))
+        ruleset.allow_once(landlock.reading(given))
+    except BaseException:
+        ruleset.close()
+        raise
     return ruleset
 
 
@@ -166,7 +173,7 @@ def enter_namespaces(child: Child) -> None:
     namespaces = child.zygote.namespaces
     if namespaces is None:
         raise OSError("the zygote keeps no namespaces ready")
-    namespaces.enter(child.lane)
+    namespaces.enter(child.lane, *child.work_room)
     work = os.open(namespaces.work, os.O_RDONLY | os.O_DIRECTORY)
     child.channel.sendmsg((protocol.WORK_FOLDER,), protocol.with_descriptor(work))
     os.fchdir(work)
@@ -190,30 +197,35 @@ def reseed(_child: Child) -> None:
             module.seed()
 
 
+def practise(child: Child) -> None:
+    """Do ahead what copies pages, where the machine is not busy with other tasks."""
+    if child.has_time:
+        rehearse(child.zygote.rehearsal)
+
+
 def receive_job(child: Child) -> None:
     """Wait for the job. Raises NoJob where none will come."""
     message, ancillary, _, _ = child.channel.recvmsg(
-        protocol.JOB.size, protocol.DESCRIPTORS_BYTES, protocol.CLOEXEC
+        protocol.JOB.size + 1, protocol.DESCRIPTORS_BYTES, protocol.CLOEXEC
     )
     if not message:
         raise NoJob
     (memory_bytes,) = protocol.JOB.unpack(message)
     memory_fd, *child.value_fds = protocol.descriptors_in(ancillary)
     child.memory = map_shared(memory_fd, memory_bytes)
+    close_all_but(child.channel_fd, *child.value_fds)  # the memory's own descriptors go too: it stays mapped
     child.job, child.inline_start = decode_job(child.memory)
 
 
 def limit_resources(child: Child) -> None:
-    rlimits.limit_task(child.known_job.bounds, child.zygote.mapped_bytes + len(child.memory))
+    bounds = child.known_job.bounds
+    rlimits.limit_task(bounds, child.zygote.mapped_bytes + len(child.memory))
+    if child.zygote.namespaces is not None:
+        rlimits.limit_threads(bounds.threads)
 
 
-def bound_namespaces(child: Child) -> None:
-    """The limits that the kernel keeps for a task with its own namespaces; then the right to change them goes."""
-    bounds, namespaces = child.known_job.bounds, child.zygote.namespaces
-    if namespaces is None:
-        raise OSError("the task has no namespaces")
-    namespaces.bound_work(bounds.artifact_bytes, bounds.artifact_count)
-    rlimits.limit_threads(bounds.threads)
+def give_up_privileges(_child: Child) -> None:
+    """What it took to make its namespaces, no task may keep."""
     linux.drop_capabilities()
     privileges.require_given_up()
 
@@ -226,13 +238,16 @@ def restrict_files(child: Child) -> None:
 
 
 def close_descriptors(child: Child) -> None:
-    """Everything inherited, except the streams and what is still to be read."""
+    """Everything inherited, except the streams and the channel."""
+    close_all_but(child.channel_fd)
+
+
+def close_all_but(*kept: int) -> None:
     start = 3
-    for kept in sorted((child.channel_fd, *child.value_fds)):
-        os.closerange(start, kept)
-        start = kept + 1
+    for fd in sorted(kept):
+        os.closerange(start, fd)
+        start = fd + 1
     os.closerange(start, os.sysconf("SC_OPEN_MAX") if sys.platform != "linux" else 1 << 20)
-    rlimits.limit_open_files(child.known_job.bounds)
 
 
 def filter_calls(child: Child) -> None:
@@ -247,8 +262,8 @@ def report_ready(child: Child) -> None:
     child.channel_fd = -1
 
 
-_WAITING: Final = (die_with_zygote, reseed, receive_job, limit_resources)
-_CLOSED: Final = (restrict_files, close_descriptors, filter_calls, report_ready)
+_CLOSED: Final = (die_with_zygote, reseed, restrict_files, close_descriptors)
+_LAST: Final = (practise, receive_job, limit_resources, filter_calls, report_ready)
 BEFORE_FORK: Final[dict[str, tuple[Step, ...]]] = {
     "namespaces": (point_streams, list_same_files),
     "landlock": (point_streams, list_files, name_folders, enter_folder),
@@ -257,11 +272,12 @@ BEFORE_FORK: Final[dict[str, tuple[Step, ...]]] = {
 """What the zygote does on behalf of the next task, which inherits it: there it costs a third, since no page of
 memory has to be copied for it."""
 STEPS: Final[dict[str, tuple[Step, ...]]] = {
-    "namespaces": (leave_session, enter_namespaces, hide_from_tracers, *_WAITING, bound_namespaces, *_CLOSED),
-    "landlock": (leave_session, *_WAITING, *_CLOSED),
-    "none": (leave_session, reseed, receive_job, limit_resources, close_descriptors, report_ready),
+    "namespaces": (leave_session, enter_namespaces, hide_from_tracers, give_up_privileges, *_CLOSED, *_LAST),
+    "landlock": (leave_session, *_CLOSED, *_LAST),
+    "none": (leave_session, reseed, close_descriptors, receive_job, limit_resources, report_ready),
 }
-"""The steps of the task itself, in order; those up to `receive_job` are taken ahead of need."""
+"""The steps of the task itself, in order. Those up to `receive_job` are taken ahead of need: a task sees its job
+with every right given up but those that the system calls themselves take, which the filter then cuts down."""
 
 
 def run_child(child: Child, steps: Sequence[Step]) -> NoReturn:
@@ -270,7 +286,7 @@ def run_child(child: Child, steps: Sequence[Step]) -> NoReturn:
     try:
         for taken, step in enumerate(steps):  # noqa: B007 told where a step fails
             step(child)
-        given = contract.Bytes(child.memory, child.inline_start, child.value_fds)
+        given = Bytes(child.memory, child.inline_start, child.value_fds)
         status = carry_out(child.known_job, given, child.memory)
     except NoJob:
         status = 0

@@ -10,12 +10,14 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import heapq
+import itertools
 import os
 import stat
 from collections.abc import Callable, Generator, Iterator
 from typing import Final, NamedTuple
 
 from nadg.domain.blob import BlobRef, Blobs, FileRef
+from nadg.domain.errors import BlobRefused
 from nadg.domain.file_names import name_of_bytes
 from nadg.domain.limits import Limits
 from nadg.sandbox.contract import size_text
@@ -57,14 +59,22 @@ def collect(folder_fd: int, blobs: Blobs, limits: Limits, is_off: Callable[[], b
     check_limits(folder_fd, limits, is_off)
     notes = Notes()
     slices: list[list[FileRef]] = [[]]
+    room, files = limits.artifact_bytes, 0
     for found in _each(folder_fd, notes, is_off):
         fd = _open_acceptable(found, device, notes)
         if fd is None:
             continue
         try:
-            file = FileRef(name=name_of_bytes(found.name), blob=_store(fd, blobs, is_off))
+            blob = _store(fd, blobs, room, is_off)
+        except BlobRefused:
+            notes.add(found.name, "it changed while it was read")
+            continue
         finally:
             os.close(fd)
+        room, files = room - blob.size, files + 1
+        if room < 0 or files > limits.artifact_count:
+            raise LimitReached("the files became more while they were collected")
+        file = FileRef(name=name_of_bytes(found.name), blob=blob)
         if len(slices[-1]) >= _SORTED_AT_ONCE:
             slices.append([])
         slices[-1].append(file)
@@ -74,7 +84,8 @@ def collect(folder_fd: int, blobs: Blobs, limits: Limits, is_off: Callable[[], b
 def _sorted(slices: list[list[FileRef]]) -> tuple[FileRef, ...]:
     for one in slices:
         one.sort(key=_name_of)
-    return tuple(heapq.merge(*slices, key=_name_of))
+    merged = heapq.merge(*slices, key=_name_of)
+    return tuple(next(same) for _, same in itertools.groupby(merged, _name_of))  # a moved file is met again
 
 
 def _name_of(file: FileRef) -> str:
@@ -141,28 +152,32 @@ def _open_acceptable(found: Found, device: int, notes: Notes) -> int | None:
     return None
 
 
-def _store(fd: int, blobs: Blobs, is_off: Callable[[], bool]) -> BlobRef:
-    """Copy a file into the store, or only hash it where the store has it."""
+def _store(fd: int, blobs: Blobs, room: int, is_off: Callable[[], bool]) -> BlobRef:
+    """Copy a file into the store, or only hash it where the store has it or it has no room.
+
+    Raises BlobRefused where the second reading does not give what the first one gave.
+    """
     digest = hashlib.sha256()
     size = 0
-    for piece in _pieces(fd, is_off):
+    for piece in _pieces(fd, room + 1, is_off):
         digest.update(piece)
         size += len(piece)
     name = digest.hexdigest()
-    if blobs.has(name):
+    if size > room or blobs.has(name):
         return BlobRef(sha256=name, size=size)
     writer = blobs.create()
     try:
-        for piece in _pieces(fd, is_off):
+        for piece in _pieces(fd, size, is_off):
             writer.write(piece)
         return writer.commit(name)
     finally:
         writer.abort()
 
 
-def _pieces(fd: int, is_off: Callable[[], bool]) -> Iterator[bytes]:
+def _pieces(fd: int, most: int, is_off: Callable[[], bool]) -> Iterator[bytes]:
+    """What a file holds, up to so many bytes: one that grows has no end."""
     position = 0
-    while piece := os.pread(fd, _CHUNK, position):
+    while piece := os.pread(fd, min(_CHUNK, most - position), position):
         if is_off():
             raise Stopped
         yield piece

@@ -17,11 +17,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-import msgspec
-
 from nadg.domain.errors import UserError
 from nadg.domain.rows import read_rows
-from nadg.sandbox.job import SPARE_BYTES, Bounds, Job, Report, Span
+from nadg.sandbox.job import SPARE_BYTES, Bounds, Bytes, Job, Report
 from nadg.sandbox.layers.rlimits import release_reserve
 from nadg.sandbox.result import Unfit, encode_result
 
@@ -48,35 +46,6 @@ class Fault(NamedTuple):
     reason: str
     detail: str
     exit_status: int = 1
-
-
-class Bytes:
-    """The encoded values of a job, read from the job memory or from the descriptors sent along."""
-
-    def __init__(self, memory: memoryview, inline_start: int, fds: list[int]) -> None:
-        self._inline = memory[inline_start:]
-        self._fds = fds
-
-    def read(self, span: Span) -> bytes:
-        if span.file < 0:
-            return bytes(self._inline[span.start : span.start + span.size])
-        pieces: list[bytes] = []
-        position, stop = span.start, span.start + span.size
-        while position < stop:
-            piece = os.pread(self._fds[span.file], min(stop - position, 1 << 24), position)
-            if not piece:
-                raise EOFError("an input ended before its stated size")
-            pieces.append(piece)
-            position += len(piece)
-        return b"".join(pieces)
-
-    def value(self, span: Span) -> Any:
-        return msgspec.json.decode(self.read(span))
-
-    def close(self) -> None:
-        """Close the descriptors: the code shall not have them."""
-        for fd in self._fds:
-            os.close(fd)
 
 
 def given_variables(job: Job, given: Bytes) -> dict[str, Any]:

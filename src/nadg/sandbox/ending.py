@@ -10,6 +10,7 @@ import math
 import os
 import re
 import signal
+from itertools import accumulate
 from typing import Final, NamedTuple
 
 import msgspec
@@ -27,8 +28,18 @@ _MAX_DIGITS: Final = 4300
 """As many as Python reads back into an integer by default."""
 _LONG_NUMBER: Final = re.compile(rb"[0-9]{%d}" % (_MAX_DIGITS + 1))
 _NO_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
+_TOO_DEEP: Final = f"result is nested deeper than {MAX_DEPTH} levels; give flatter data"
+_SLICE: Final = 1 << 15
+_STEP: Final = tuple(1 if byte == ord("[") else -1 for byte in range(256))
 _ONE_KIND: Final = bytes.maketrans(b"{}", b"[]")
-_TEXT: Final = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_TEXT: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
+"""Takes back nothing that it has matched: that would keep a hundred bytes for each character of a text."""
+
+
+_REASON_CHARACTERS: Final = 1000
+_DETAIL_CHARACTERS: Final = 20_000
+_MAX_NOTES: Final = 20
+"""Somewhat more than the child's own report ever has of each."""
 
 
 class Reading(NamedTuple):
@@ -91,41 +102,51 @@ def _from_report(memory_fd: int, memory_bytes: int, status: int, limits: Limits)
         return Reading("failed", "the code overwrote its own report")
     try:
         report = decode_report(os.pread(memory_fd, head_size, LENGTHS.size))
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return Reading("failed", "the code overwrote its own report")
+    notes = tuple(_one_line(note) for note in report.notes[:_MAX_NOTES])
     if report.kind != "succeeded":
         kind: OutcomeKind = "limit" if report.kind == "limit" else "failed"
-        return Reading(kind, report.reason, report.detail, notes=report.notes)
+        return Reading(kind, _one_line(report.reason), report.detail[:_DETAIL_CHARACTERS], notes=notes)
     result = os.pread(memory_fd, total - head_size, LENGTHS.size + head_size) if report.has_result else b"null"
     if len(result) > limits.result_bytes:
         return Reading("limit", f"result limit of {size_text(limits.result_bytes)} reached")
-    return Reading("succeeded", result=result, per_item=report.per_item, notes=report.notes)
+    return Reading("succeeded", result=result, per_item=report.per_item, notes=notes)
+
+
+def _one_line(text: str) -> str:
+    """As the child's own report has its sentences; code that writes its own may have put anything there."""
+    return " ".join(text[:_REASON_CHARACTERS].split())
 
 
 def result_problem(data: bytes) -> str:
     """Why these bytes cannot be handed on as a JSON result; empty where they can.
 
-    The child's encoder makes none of these mistakes; code that writes into its own memory may.
+    The child's encoder makes none of these mistakes; code that writes into its own memory may. That it is JSON is
+    looked at first: where texts do not end, to look for them takes time that grows with the square of the size.
     """
-    if len(data) > _MAX_DIGITS and _LONG_NUMBER.search(_TEXT.sub(b"", data)):
-        return f"the result holds a number of more than {_MAX_DIGITS} digits"
-    if _is_too_deep(data):
-        return f"result is nested deeper than {MAX_DEPTH} levels; give flatter data"
     try:
         data.decode("utf-8")
         msgspec.json.decode(data, type=msgspec.Raw)
-    except (ValueError, RecursionError):
+    except RecursionError:
+        return _TOO_DEEP
+    except ValueError:
         return "the result is not JSON"
-    return ""
+    if len(data) > _MAX_DIGITS and _LONG_NUMBER.search(_TEXT.sub(b"", data)):
+        return f"the result holds a number of more than {_MAX_DIGITS} digits"
+    return _TOO_DEEP if _is_too_deep(data) else ""
 
 
 def _is_too_deep(data: bytes) -> bool:
-    """Whether brackets nest too deep, found by taking away innermost pairs level by level."""
+    """Whether brackets nest too deep. Looked at in slices: other threads have their turn between two of them."""
     if data.count(b"[") + data.count(b"{") <= MAX_DEPTH:
         return False
     brackets = _TEXT.sub(b"", data).translate(_ONE_KIND, _NO_BRACKETS)
-    for _ in range(MAX_DEPTH):
-        if not brackets:
-            return False
-        brackets = brackets.replace(b"[]", b"")
-    return bool(brackets)
+    depth = 0
+    for start in range(0, len(brackets), _SLICE):
+        part = brackets[start : start + _SLICE]
+        opened = part.count(b"[")
+        if depth + opened > MAX_DEPTH and max(accumulate(map(_STEP.__getitem__, part), initial=depth)) > MAX_DEPTH:
+            return True
+        depth += 2 * opened - len(part)
+    return False

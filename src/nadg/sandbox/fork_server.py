@@ -69,11 +69,13 @@ class ForkServer:
 
     def _accept(self) -> bool:
         """Take one order to fork; False at the end of the socket."""
-        message, ancillary, _, _ = self._control.recvmsg(4096, protocol.DESCRIPTORS_BYTES, protocol.CLOEXEC)
+        message, ancillary, flags, _ = self._control.recvmsg(4096, protocol.DESCRIPTORS_BYTES, protocol.CLOEXEC)
         if not message:
             return False
         fds = protocol.descriptors_in(ancillary)
         try:
+            if flags & protocol.IS_CUT:
+                raise ValueError("not all of an order")
             task, order = self._read_order(message, fds)
         except (struct.error, ValueError, OSError):
             for fd in fds:
@@ -92,11 +94,11 @@ class ForkServer:
 
     def _read_order(self, message: bytes, fds: list[int]) -> tuple[int, child.Child]:
         """Raises struct.error, ValueError or OSError where this is no order."""
-        (task,) = protocol.FORK.unpack_from(message)
+        task, has_time, size_bytes, files = protocol.FORK.unpack_from(message)
         lane = message[protocol.FORK.size :]
-        if b"\0" in lane or len(fds) != protocol.FORK_FDS:
+        if b"\0" in lane or len(fds) != protocol.FORK_FDS or max(size_bytes, files) >= protocol.NO_SIZE:
             raise ValueError("not an order")
-        return task, child.Child(self._zygote, lane, fds)
+        return task, child.Child(self._zygote, lane, has_time, (size_bytes, files), fds)
 
     def _fork(self, order: child.Child) -> int:
         """The new task's process id; in the task itself this does not return."""

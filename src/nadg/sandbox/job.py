@@ -8,8 +8,9 @@ wrote is read as data, never unpickled.
 
 from __future__ import annotations
 
+import os
 import struct
-from typing import Final
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
@@ -23,12 +24,16 @@ MAX_FDS: Final = 200
 """Descriptors that travel with one job; the kernel's bound is 253."""
 
 
+Size = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
+"""What the kernel takes for one: a number below zero would lift a limit."""
+
+
 class Span(msgspec.Struct, frozen=True, array_like=True):
     """Where encoded bytes stand: descriptor number `file` of those sent along, or the job memory (-1)."""
 
-    file: int
-    start: int
-    size: int
+    file: Annotated[int, msgspec.Meta(ge=-1, lt=MAX_FDS)]
+    start: Size
+    size: Size
 
 
 class RowsJob(msgspec.Struct, frozen=True, array_like=True):
@@ -49,13 +54,13 @@ class PartJob(msgspec.Struct, frozen=True, array_like=True):
 class Bounds(msgspec.Struct, frozen=True, array_like=True):
     """The limits that the child puts on itself or speaks of."""
 
-    cpu_seconds: float
-    memory_megabytes: int
-    result_bytes: int
-    artifact_bytes: int
-    artifact_count: int
-    open_files: int
-    threads: int
+    cpu_seconds: Annotated[float, msgspec.Meta(gt=0)]
+    memory_megabytes: Size
+    result_bytes: Size
+    artifact_bytes: Size
+    artifact_count: Size
+    open_files: Size
+    threads: Size
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -63,7 +68,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     source: Span
     bounds: Bounds
-    mode: str = "once"
+    mode: Literal["once", "items", "rows"] = "once"
     first: int = 0
     items: Span | None = None
     item_paths: tuple[str, ...] | None = None
@@ -84,6 +89,38 @@ class Report(msgspec.Struct, frozen=True, array_like=True):
     notes: tuple[str, ...] = ()
     per_item: bool = False
     has_result: bool = False
+
+
+class Bytes:
+    """The encoded values of a job, read from the job memory or from the descriptors sent along."""
+
+    def __init__(self, memory: memoryview, inline_start: int, fds: list[int]) -> None:
+        self._inline = memory[inline_start:]
+        self._fds = fds
+
+    def read(self, span: Span) -> bytes:
+        if span.file < 0:
+            value = bytes(self._inline[span.start : span.start + span.size])
+            if len(value) != span.size:
+                raise EOFError("a value is not where the job says")
+            return value
+        pieces: list[bytes] = []
+        position, stop = span.start, span.start + span.size
+        while position < stop:
+            piece = os.pread(self._fds[span.file], min(stop - position, 1 << 24), position)
+            if not piece:
+                raise EOFError("an input ended before its stated size")
+            pieces.append(piece)
+            position += len(piece)
+        return b"".join(pieces)
+
+    def value(self, span: Span) -> Any:
+        return msgspec.json.decode(self.read(span))
+
+    def close(self) -> None:
+        """Close the descriptors: the code shall not have them."""
+        for fd in self._fds:
+            os.close(fd)
 
 
 _JOBS: Final = msgspec.msgpack.Decoder(Job)

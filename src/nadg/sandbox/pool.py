@@ -8,10 +8,12 @@ import itertools
 import os
 from collections import deque
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from nadg.domain.errors import SandboxUnavailable
+from nadg.domain.limits import Limits
 from nadg.domain.tier import Tier
+from nadg.sandbox import protocol
 from nadg.sandbox.cancellation import through_cancellation
 from nadg.sandbox.cgroups import SandboxGroups
 from nadg.sandbox.lane import Lane
@@ -23,6 +25,13 @@ from nadg.sandbox.zygotes import Zygotes
 
 _FREE_LANES: Final = 64
 _TASK_NUMBERS: Final = 1 << 32
+
+
+class WorkRoom(NamedTuple):
+    """What a work folder in memory may hold; it is made with the process, before the attempt is known."""
+
+    size_bytes: int
+    files: int
 
 
 class Waiting:
@@ -44,12 +53,17 @@ class ProcessPool:
         self._lanes_folder = folder / "attempts" / "lanes"
         self._given_seen_at = folder / "given" / "here" if tier is Tier.NAMESPACES else None
         self._task_uid = task_uid
+        usual = Limits().capped_by(policy.caps)
+        self._usual_room = WorkRoom(usual.artifact_bytes, usual.artifact_count)
+        self._is_in_memory = tier is Tier.NAMESPACES
         self._is_confined = tier is not Tier.NONE
         self._zygotes = Zygotes(policy, tier, folder, task_uid, self._refill)
         self._waiting: dict[str, Waiting] = {}
         self._lanes: list[Lane] = []
         self._lane_numbers = itertools.count()
         self._task_numbers = itertools.count(1)
+        self._taken = 0
+        """Processes that carry out an attempt."""
         self._is_closing = False
 
     @property
@@ -66,17 +80,27 @@ class ProcessPool:
         """What a zygote says of itself. Raises SandboxUnavailable where it cannot be started."""
         return (await self._zygotes.get(name)).facts
 
-    async def take(self, name: str) -> tuple[TaskProcess, ZygoteProcess]:
+    async def take(self, name: str, limits: Limits) -> tuple[TaskProcess, ZygoteProcess]:
         """A process that waits for its job, and its zygote. Raises SandboxUnavailable."""
         zygote = await self._zygotes.get(name)
+        self._taken += 1
+        try:
+            return self._take(name, zygote, WorkRoom(limits.artifact_bytes, limits.artifact_count)), zygote
+        except (SandboxUnavailable, OSError):
+            self._taken -= 1
+            raise
+
+    def _take(self, name: str, zygote: ZygoteProcess, room: WorkRoom) -> TaskProcess:
+        if self._is_in_memory and room != self._usual_room:
+            return self._order(zygote, room)
         waiting = self._waiting_of(name, zygote).processes
         asyncio.get_running_loop().call_soon(self._refill, name, zygote)
         while waiting:
             process = waiting.popleft()
             if not process.is_over:
-                return process, zygote
+                return process
             self._clear_away(process)
-        return self._order(zygote), zygote
+        return self._order(zygote, self._usual_room)
 
     def _waiting_of(self, name: str, zygote: ZygoteProcess) -> Waiting:
         """Those of the current zygote; the processes of the one before are let go."""
@@ -99,13 +123,15 @@ class ProcessPool:
         waiting = self._waiting_of(name, zygote).processes
         with contextlib.suppress(SandboxUnavailable, OSError):  # whoever needs a process hears of it
             while len(waiting) < self._policy.forked_ahead:
-                waiting.append(self._order(zygote))
+                waiting.append(self._order(zygote, self._usual_room))
 
-    def _order(self, zygote: ZygoteProcess) -> TaskProcess:
+    def _order(self, zygote: ZygoteProcess, room: WorkRoom) -> TaskProcess:
         lane = self._lanes.pop() if self._lanes else self._make_lane()
         process = TaskProcess(lane, zygote.facts.resident_bytes if zygote.facts else 0)
+        task = next(self._task_numbers) % _TASK_NUMBERS
+        order = protocol.FORK.pack(task, self._taken <= 1, *room) + os.fsencode(lane.folder)
         try:
-            zygote.fork(next(self._task_numbers) % _TASK_NUMBERS, os.fsencode(lane.folder), process.fds, process)
+            zygote.fork(task, order, process.fds, process)
         except SandboxUnavailable:
             process.close()
             self._remove(lane)
@@ -125,6 +151,7 @@ class ProcessPool:
 
     async def give_back(self, process: TaskProcess) -> None:
         """Keep the lane of a process that is over for another one, where it is clean; undo any other."""
+        self._taken -= 1
         lane = process.lane
         is_clean = process.exit is not None and self._is_confined and lane.reset()
         process.close()

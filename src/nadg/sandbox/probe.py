@@ -61,6 +61,8 @@ attempts = {{
     "run a program": lambda: os.execv("/bin/true", ["true"]),
     "signal the parent": lambda: os.kill(parent, 0),
 }}
+if {is_alone}:
+    attempts["see the processes of the machine"] = lambda: os.stat("/proc/self")
 for name, attempt in attempts.items():
     try:
         attempt()
@@ -97,7 +99,7 @@ async def probe(folder: Path, tier: Tier, facts: ZygoteFacts | None, run: Run) -
     secret.chmod(0o644)
     try:
         template = _CONTROLS if tier is Tier.NONE else _ESCAPES + _CONTROLS
-        source = template.format(secret=str(secret), outside=str(outside))
+        source = template.format(secret=str(secret), outside=str(outside), is_alone=tier is Tier.NAMESPACES)
         ending = await run(Request(attempt_id="probe", source=source, limits=_PROBE_LIMITS), _ignore)
         _require_controls(secret)
         return _judge(tier, facts, ending, outside)

@@ -93,7 +93,7 @@ class TaskProcess:
         """The zygote is gone, and its children die with it; wait for ours where that can be seen."""
         self.lost_reason = reason
         self.kill()
-        if self._pidfd is None:
+        if self._pidfd is None or self.pid is None:  # there is no process, whatever a broken zygote said
             self._over()
         else:
             self._loop.add_reader(self._pidfd, self._seen_dead, self._pidfd)
@@ -105,9 +105,9 @@ class TaskProcess:
         self._over()
 
     def kill(self) -> None:
-        """Kill the process, or as soon as it is known."""
+        """Kill the process, or as soon as it is known. Where that fails, the watchdog ends the zygote."""
         self._is_killed = True
-        with contextlib.suppress(ProcessLookupError):
+        with contextlib.suppress(OSError):
             if self._pidfd is not None:
                 signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
             elif self._pid:
@@ -131,9 +131,11 @@ class TaskProcess:
         """Take what it said on its channel: its work folder, then how its set-up went."""
         for message, fds in received(self._channel):
             if message == protocol.WORK_FOLDER and fds and self._work_fd is None:
-                self._work_fd = fds[0]
+                self._work_fd = fds.pop()
             else:
                 self.said = message
+            for fd in fds:
+                os.close(fd)
 
     @property
     def is_dead(self) -> bool:

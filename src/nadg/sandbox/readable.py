@@ -92,10 +92,11 @@ def _within(folder: str, others: set[str]) -> bool:
 
 
 def _packages_in(folder: Path) -> Iterator[str]:
-    """Importable packages and modules directly in a folder."""
+    """Importable packages and modules directly in a folder, and the shared libraries that came with them."""
     for entry in folder.iterdir():
         is_module = entry.suffix in (".py", ".so") and entry.is_file()
-        if is_module or (entry.is_dir() and (entry / "__init__.py").is_file()):
+        is_package = (entry / "__init__.py").is_file() or (entry.suffix == ".libs" and entry.is_dir())
+        if is_module or is_package:
             yield os.path.realpath(entry)
 
 

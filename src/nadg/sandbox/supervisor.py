@@ -156,7 +156,7 @@ class Sandbox:
             raise SandboxUnavailable("the sandbox was not entered")
         limits = self._capped(request.limits)
         try:
-            process, zygote = await pool.take(self._zygote_for(request))
+            process, zygote = await pool.take(self._zygote_for(request), limits)
         except (OSError, SandboxUnavailable) as error:
             reading = Reading("crashed", f"the attempt could not be carried out: {error}")
             return never_ran(reading, started_at, self._clock)

@@ -70,7 +70,7 @@ THREATS: Final = (
         tried="starting thousands of threads",
         none="watched",
         landlock="watched",
-        namespaces="watched",
+        namespaces="bounded",
     ),
     Threat(
         kind="disk",

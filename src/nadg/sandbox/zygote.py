@@ -20,13 +20,11 @@ from typing import TextIO, cast
 import msgspec
 
 from nadg.domain.errors import SandboxUnavailable
-from nadg.sandbox import child, contract, late_random, linux, protocol, reach, readable
-from nadg.sandbox.carry_out import flush_open_files
+from nadg.sandbox import child, late_random, linux, protocol, reach, readable
+from nadg.sandbox.carry_out import flush_open_files, rehearse
 from nadg.sandbox.fork_server import ForkServer
-from nadg.sandbox.job import Bounds, Job, Span, decode_job, encode_job, write_report
 from nadg.sandbox.layers import landlock, namespaces, privileges, rlimits, seccomp
 from nadg.sandbox.layers.syscalls import Machine, this_machine
-from nadg.sandbox.memory import create_memory, map_shared
 
 
 def main(control_fd: int, order_text: str) -> None:
@@ -55,7 +53,7 @@ def prepare(order: protocol.ZygoteOrder) -> tuple[child.Zygote, protocol.ZygoteF
     if order.tier == "namespaces":
         namespaces.enter_for_zygote()
         zygote.pid = 0
-        zygote.namespaces = namespaces.TaskNamespaces(order.folder, order.usual_bytes, order.usual_files)
+        zygote.namespaces = namespaces.TaskNamespaces(order.folder)
     absent = _preload(order.modules)
     if not order.modules:
         late_random.seed_on_import()  # else one of them may hold it, and every task seeds it
@@ -66,7 +64,10 @@ def prepare(order: protocol.ZygoteOrder) -> tuple[child.Zygote, protocol.ZygoteF
     zygote.mapped_bytes, resident_bytes = _memory_use()
     threads = _require_one_thread()
     _prepare_layers(zygote, order, paths)
-    rehearse(zygote)
+    rehearse(zygote.rehearsal)
+    flush_open_files()
+    if zygote.filter is not None:
+        zygote.filter.program_for(0)
     return zygote, protocol.ZygoteFacts(
         landlock_abi=zygote.landlock_abi,
         mapped_bytes=zygote.mapped_bytes,
@@ -83,26 +84,6 @@ def _machine(tier: str) -> Machine | None:
     if machine is None and tier != "none":
         raise SandboxUnavailable(f"tier {tier} knows x86-64 and AArch64 machines with Linux only; allow tier none")
     return machine
-
-
-def rehearse(zygote: child.Zygote) -> None:
-    """Go once through what every child does, on a job of our own.
-
-    What is built on first use (type tables, caches, larger dicts) is then shared by all children instead of
-    being built in each: it halves the time to the code.
-    """
-    job = Job(source=Span(-1, 0, 0), bounds=Bounds(1, 64, 1 << 10, 1 << 10, 16, 16, 16))
-    with create_memory(encode_job(job, b""), 1 << 12) as fd:
-        memory = map_shared(fd, 1 << 12)
-    again, start = decode_job(memory)
-    variables = contract.given_variables(again, contract.Bytes(memory, start, []))
-    own_main = sys.modules["__main__"]
-    finished = contract.run(again, "result = [1, 'a']", variables, [])
-    sys.modules["__main__"] = own_main
-    flush_open_files()
-    write_report(memory, finished.report, finished.result)
-    if zygote.machine is not None and zygote.filter is not None:
-        zygote.filter.program_for(0)
 
 
 def _become_task_user(order: protocol.ZygoteOrder, paths: readable.Readable) -> tuple[str, ...]:
@@ -142,6 +123,9 @@ def _prepare_layers(zygote: child.Zygote, order: protocol.ZygoteOrder, paths: re
         linux.drop_ambient_capabilities()
         privileges.forbid_new_ones()  # its children drop what it needs to make their namespaces
     zygote.grants = _common_grants(paths, order.settings_folder)
+    if zygote.namespaces is not None:
+        ruleset = child.ruleset_for(zygote, [zygote.namespaces.writable], zygote.namespaces.readable)
+        zygote.rulesets[child.SAME_FOR_ALL] = ruleset
 
 
 def _preload(modules: tuple[str, ...]) -> tuple[str, ...]:

@@ -37,12 +37,19 @@ _THREAD_VARIABLES: Final = (
 )
 _KEPT_VARIABLES: Final = ("TZ", "LD_LIBRARY_PATH")
 _CLOEXEC: Final = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
+_HAS_PIDFDS: Final = int(hasattr(os, "pidfd_open"))
+"""Descriptors that come with the word that a task has started."""
 _STOP_SECONDS: Final = 5
 _STDERR_TAIL_BYTES: Final = 2000
 
 
 class TaskEvents(Protocol):
     """What a running task is told by its zygote."""
+
+    @property
+    def has_started(self) -> bool:
+        """Whether `started` was called."""
+        ...
 
     def started(self, pid: int, pidfd: int | None) -> None:
         """The process exists; the pidfd now belongs to the task."""
@@ -73,17 +80,18 @@ class ZygoteProcess:
         self._control.setblocking(False)
         self._loop = asyncio.get_running_loop()
         self._ready: asyncio.Future[protocol.ZygoteFacts] = self._loop.create_future()
-        with theirs:
-            self._process = self._spawn(theirs)
+        try:
+            with theirs:
+                self._process = self._spawn(theirs)
+        except BaseException:
+            self._control.close()
+            self._diagnostics.close()
+            raise
         self._loop.add_reader(self._control, self._on_message)
 
     def _spawn(self, control: socket.socket) -> subprocess.Popen[bytes]:
-        order = msgspec.json.encode(self._order).decode()
-        search = [str(Path(nadg.__file__).parent.parent)]
-        search += [entry for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
-        boot = [sys.executable, "-I", "-B", "-X", "utf8", "-c", _BOOT]
         return subprocess.Popen(
-            [*boot, str(control.fileno()), order, *search],
+            boot_command(control.fileno(), self._order),
             env=clean_environment(self._order.settings_folder),
             stdin=subprocess.DEVNULL,
             stdout=self._diagnostics,
@@ -118,10 +126,10 @@ class ZygoteProcess:
             ) from error
         return self.facts
 
-    def fork(self, task: int, folder: bytes, fds: Sequence[int], events: TaskEvents) -> None:
+    def fork(self, task: int, order: bytes, fds: Sequence[int], events: TaskEvents) -> None:
         """Ask for a task process. Raises SandboxUnavailable where the zygote is gone or does not listen."""
         try:
-            socket.send_fds(self._control, [protocol.FORK.pack(task), folder], list(fds))
+            socket.send_fds(self._control, [order], list(fds))
         except OSError as error:
             self.kill(f"it takes no more work: {error}")
             raise SandboxUnavailable(f"the '{self.name}' sandbox process takes no work ({error})") from error
@@ -131,35 +139,58 @@ class ZygoteProcess:
     def _on_message(self) -> None:
         while True:
             try:
-                message, fds, _, _ = socket.recv_fds(self._control, protocol.MAX_MESSAGE_BYTES, 1, _CLOEXEC)
+                message, fds, flags, _ = socket.recv_fds(self._control, protocol.MAX_MESSAGE_BYTES, 1, _CLOEXEC)
             except BlockingIOError:
                 return
             except OSError:
-                message, fds = b"", []
-            if not message:
-                self._gone("it ended unexpectedly")
-                return
-            self._handle(message, fds)
+                message, fds, flags = b"", [], 0
+            try:
+                if not message:
+                    self._gone("it ended unexpectedly")
+                elif flags & protocol.IS_CUT:
+                    raise protocol.Nonsense("more than fits into a message")
+                else:
+                    self._handle(message, fds)
+            except protocol.Nonsense as error:
+                self._gone(f"it said what a zygote does not say: {error}")
+            for fd in fds:
+                os.close(fd)  # nobody took it
             if not self.is_alive:
                 return
 
     def _handle(self, message: bytes, fds: list[int]) -> None:
+        """Whoever takes a descriptor takes it out of the list. Raises Nonsense, and then nothing is done."""
         match message[:1]:
             case b"S":
-                _, task, pid = protocol.STARTED.unpack(message)
-                self._tasks[task].started(pid, fds[0] if fds else None)
+                task, pid = protocol.read_started(message)
+                events = self._known(task, has_started=False)
+                if len(fds) != _HAS_PIDFDS:
+                    raise protocol.Nonsense("a start without its process")  # its number is another's here
+                events.started(pid, fds.pop() if fds else None)
             case b"X":
-                _, task, status, user, system, resident = protocol.EXITED.unpack(message)
-                self._tasks.pop(task).exited(Exit(status, user + system, resident))
+                task, status, seconds, resident = protocol.read_exited(message)
+                events = self._known(task, has_started=True)
+                del self._tasks[task]
+                events.exited(Exit(status, seconds, resident))
                 self._retire_if_idle()
             case b"N":
-                _, task = protocol.REFUSED.unpack_from(message)
-                reason = message[protocol.REFUSED.size :].decode("utf-8", "replace")
-                self._tasks.pop(task).lost(f"no process could be made: {reason}")
-            case protocol.READY:
-                self._ready.set_result(msgspec.msgpack.decode(message[1:], type=protocol.ZygoteFacts))
+                task, reason = protocol.read_refused(message)
+                events = self._known(task, has_started=False)
+                del self._tasks[task]
+                events.lost(f"no process could be made: {reason}")
+            case protocol.READY if not self._ready.done():
+                self._ready.set_result(protocol.read_ready(message))
+            case protocol.FAILED:
+                self._gone(protocol.text_of(message[len(protocol.FAILED) :]))
             case _:
-                self._gone(message[1:].decode("utf-8", "replace"))
+                raise protocol.Nonsense("a message of no known kind, or at the wrong time")
+
+    def _known(self, task: int, *, has_started: bool) -> TaskEvents:
+        """The task, where this may be said of it now. Raises Nonsense."""
+        events = self._tasks.get(task)
+        if events is None or events.has_started is not has_started:
+            raise protocol.Nonsense(f"word of the task {task} at the wrong time")
+        return events
 
     def _gone(self, reason: str) -> None:
         """The zygote is, or must be, dead: everyone who waits for it is told."""
@@ -180,8 +211,9 @@ class ZygoteProcess:
         """The reason with the last words on its stderr, where it gave none itself."""
         if reason != "it ended unexpectedly":
             return reason
-        self._diagnostics.seek(0)
-        lines = self._diagnostics.read()[-_STDERR_TAIL_BYTES:].decode("utf-8", "replace").strip().splitlines()
+        fd = self._diagnostics.fileno()
+        start = max(0, os.fstat(fd).st_size - _STDERR_TAIL_BYTES)
+        lines = os.pread(fd, _STDERR_TAIL_BYTES, start).decode("utf-8", "replace").strip().splitlines()
         return f"the '{self.name}' sandbox process could not start: {lines[-1] if lines else reason}"
 
     def kill(self, reason: str) -> None:
@@ -217,6 +249,14 @@ class ZygoteProcess:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+
+
+def boot_command(control_fd: int, order: protocol.ZygoteOrder) -> list[str]:
+    """What a zygote is executed as: an isolated Python that looks for modules where this one does."""
+    search = [str(Path(nadg.__file__).parent.parent)]
+    search += [entry for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
+    python = [sys.executable, "-I", "-B", "-X", "utf8", "-c", _BOOT]
+    return [*python, str(control_fd), msgspec.json.encode(order).decode(), *search]
 
 
 def clean_environment(settings_folder: str) -> dict[str, str]:

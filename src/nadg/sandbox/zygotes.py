@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from nadg.domain.errors import SandboxUnavailable
-from nadg.domain.limits import Limits
 from nadg.domain.tier import Tier
 from nadg.sandbox.policy import Policy
 from nadg.sandbox.protocol import ZygoteOrder
@@ -61,14 +60,11 @@ class Zygotes:
         return zygote
 
     async def _start(self, name: str) -> ZygoteProcess:
-        usual = Limits().capped_by(self._policy.caps)
         order = ZygoteOrder(
             tier=self._tier.value,
             modules=self._policy.zygotes[name],
             folder=str(self._folder),
             task_uid=self._task_uid,
-            usual_bytes=usual.artifact_bytes,
-            usual_files=usual.artifact_count,
         )
         try:
             zygote = ZygoteProcess(name, order)

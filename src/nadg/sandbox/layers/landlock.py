@@ -95,6 +95,13 @@ class Ruleset:
             _RULE.pack_into(self._rule, 0, access, fd)
             linux.syscall("landlock_add_rule", number, ruleset, _RULE_PATH_BENEATH, rule)
 
+    def allow_once(self, grant: Grant) -> None:
+        """As `allow`, for a right that nobody keeps: its descriptor is closed."""
+        try:
+            self.allow((grant,))
+        finally:
+            os.close(grant.fd)
+
     def enter(self) -> None:
         """Restrict this process and all threads it will start; needs no_new_privs and a single thread."""
         linux.restrict_self(self._numbers["landlock_restrict_self"], self._fd)

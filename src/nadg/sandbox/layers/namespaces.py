@@ -97,14 +97,12 @@ class TaskNamespaces:
     else's are to be seen; and what it was given, which it cannot write.
     """
 
-    def __init__(self, folder: str, usual_bytes: int, usual_files: int) -> None:
+    def __init__(self, folder: str) -> None:
         self.work, self.tmp = f"{folder}/attempts/lanes/work", f"{folder}/attempts/lanes/tmp"
         self.writable, self.readable = f"{folder}/attempts", f"{folder}/given"
         """Landlock looks at the folder above a mount, not at the one below it: that is the same for all tasks."""
         self._lanes = os.fsencode(f"{folder}/attempts/lanes")
         self._given = os.fsencode(f"{folder}/given/here")
-        self._usual = (usual_bytes, usual_files)
-        self._options = b"mode=0700," + _room(usual_bytes, usual_files)
         self._ids = _Ids()
         self._proc = _open_proc()
         self._own_pids = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
@@ -117,25 +115,20 @@ class TaskNamespaces:
         """After that fork: let the next one be a process of the zygote's own again."""
         linux.setns(self._own_pids, linux.CLONE_NEWPID)
 
-    def enter(self, lane: bytes) -> None:
-        """In a task: leave the zygote's namespaces, and put the folders in their places."""
+    def enter(self, lane: bytes, size_bytes: int, files: int) -> None:
+        """In a task: leave the zygote's namespaces, and put the folders in their places.
+
+        The kernel refuses more than so many bytes and files in them.
+        """
         linux.unshare(_OF_TASKS)
         self._ids.map_in(self._proc)
         os.chdir(lane + b"/given")
         linux.mount(b".", self._given, None, linux.MS_BIND)
-        linux.mount(b"work", self._lanes, b"tmpfs", _WORK_FLAGS, self._options)
+        options = b"mode=0700,size=%d,nr_inodes=%d" % (size_bytes + SPARE_BYTES, files + SPARE_FILES)
+        linux.mount(b"work", self._lanes, b"tmpfs", _WORK_FLAGS, options)
         os.mkdir(self.work, 0o700)  # noqa: PTH102 on the way to every attempt, and Path is slow
         os.mkdir(self.tmp, 0o700)  # noqa: PTH102
         os.chmod(self._lanes, 0o500)  # noqa: PTH101 nothing else beside them
-
-    def bound_work(self, size_bytes: int, files: int) -> None:
-        """In a task: let the kernel refuse more than so many bytes and files in its folders."""
-        if (size_bytes, files) != self._usual:
-            linux.mount(b"none", self._lanes, None, linux.MS_REMOUNT | _WORK_FLAGS, _room(size_bytes, files))
-
-
-def _room(size_bytes: int, files: int) -> bytes:
-    return b"size=%d,nr_inodes=%d" % (size_bytes + SPARE_BYTES, files + SPARE_FILES)
 
 
 class _Ids:

@@ -32,10 +32,6 @@ def limit_task(bounds: Bounds, mapped_bytes: int) -> None:
     seconds = math.ceil(bounds.cpu_seconds)
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
     resource.setrlimit(resource.RLIMIT_FSIZE, (bounds.artifact_bytes, bounds.artifact_bytes))
-
-
-def limit_open_files(bounds: Bounds) -> None:
-    """Once the set-up needs no more descriptors: what it inherits and opens is not the code's."""
     resource.setrlimit(resource.RLIMIT_NOFILE, (bounds.open_files, bounds.open_files))
 
 
