@@ -50,6 +50,12 @@ class Box:
             return json.loads(self.blobs.path(ending.result.blob.sha256).read_bytes())
         return json.loads(ending.result.inline or b"")
 
+    def settle(self) -> None:
+        """Wait until what attempts left is removed."""
+        pool = self.sandbox._pool
+        if pool is not None and pool._removals:
+            self.runner.run(asyncio.wait(pool._removals))
+
     def artifacts(self, ending: Ending) -> dict[str, bytes]:
         return {one.name: self.blobs.path(one.blob.sha256).read_bytes() for one in ending.artifacts}
 

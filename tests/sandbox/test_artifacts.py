@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import select
+import signal
 import stat
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import pytest
 
 from nadg.domain.limits import Limits
 from nadg.domain.tier import Tier
@@ -106,6 +108,7 @@ open("bottom", "w").close()
     assert ending.kind == "succeeded", ending.reason
     assert ending.artifacts == ()
     assert "deeper" in ending.notes[0]
+    box.settle()
     assert not list((box.root / "attempts").rglob("work/d"))
 
 
@@ -132,6 +135,7 @@ def test_a_very_deep_and_a_wide_tree_are_removed(tmp_path: Path) -> None:
 def test_a_folder_without_rights_is_collected_around_and_removed(box: Any) -> None:
     ending = box.run("import os; os.mkdir('x', 0); open('ok', 'w').close()")
     assert "ok" in box.artifacts(ending)
+    box.settle()
     assert not list((box.root / "attempts").rglob("work/x"))
 
 
@@ -171,26 +175,44 @@ def test_warm_processes_are_replaced_in_time(open_box: Any) -> None:
     assert len(_zygotes()) <= 4
 
 
-def test_the_children_of_a_killed_worker_die(short_folder: Path, tier: Tier) -> None:
-    """SIGKILL to the worker: its zygote sees the closed socket, the task dies with the zygote."""
+def test_many_files_are_removed_after_the_ending_is_told(open_box: Any) -> None:
+    """Their removal takes its time in a thread; `close` waits for it."""
+    box = open_box()
+    ending = box.run(
+        "import os\nfor n in range(3000): os.mkdir(f'd{n}'); open(f'd{n}/f', 'w').close()\nos._exit(3)"
+    )
+    assert ending.exit_code == 3
+    removals = set(box.sandbox._pool._removals)
+    assert box.value("import os; result = os.listdir()") == []
+    box.runner.run(box.sandbox.__aexit__(None, None, None))
+    assert all(removal.done() for removal in removals)
+    assert list((box.root / "attempts").iterdir()) == []
+
+
+@pytest.mark.parametrize("are_stopped", [False, True])
+def test_the_children_of_a_killed_worker_die(short_folder: Path, tier: Tier, are_stopped: bool) -> None:
+    """SIGKILL to the worker: its zygotes and their tasks die with it, even those that somebody stopped."""
     source = """
 import asyncio, sys
 from pathlib import Path
 from nadg.domain.tier import Tier
 from nadg.sandbox import Policy, Request, Sandbox
 async def main():
-    policy = Policy(tier=Tier(sys.argv[2]), zygotes={"lean": ()})
+    policy = Policy(tier=Tier(sys.argv[2]), zygotes={"lean": ()}, forked_ahead=0)
     async with Sandbox(policy, Path(sys.argv[1]), None) as sandbox:
         code = "import time; print('here'); time.sleep(60)"
         await sandbox.run(Request(attempt_id="a", source=code), lambda _, text: print(text, flush=True))
 asyncio.run(main())
 """
-    command = [sys.executable, "-c", source, str(short_folder / f"killed-{tier}"), tier.value]
+    command = [sys.executable, "-c", source, str(short_folder / f"killed-{tier}-{are_stopped}"), tier.value]
     worker = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert worker.stdout is not None
     assert worker.stdout.readline() == "here\n"
     pidfds = [os.pidfd_open(child.pid) for child in psutil.Process(worker.pid).children(recursive=True)]
     assert len(pidfds) >= 2
+    if are_stopped:
+        for pidfd in pidfds:
+            signal.pidfd_send_signal(pidfd, signal.SIGSTOP)
     worker.kill()
     worker.wait()
     worker.stdout.close()
@@ -208,6 +230,6 @@ def _zygotes() -> list[int]:
     found = []
     for child in psutil.Process().children():
         with contextlib.suppress(psutil.Error):  # it may just end
-            if "nadg.sandbox.zygote" in " ".join(child.cmdline()):
+            if "nadg/sandbox/boot.py" in " ".join(child.cmdline()):
                 found.append(child.pid)
     return found

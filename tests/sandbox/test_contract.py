@@ -40,7 +40,6 @@ def test_a_syntax_error_is_told_with_its_line(box: Any) -> None:
         ("import sys; sys.exit(3)", 3),
         ("import os; os._exit(4)", 4),
         ("import os; os._exit(0)", 0),
-        ("raise SystemExit('no')", 1),
     ],
 )
 def test_leaving_early_is_told_with_the_status(box: Any, source: str, status: int) -> None:
@@ -48,6 +47,13 @@ def test_leaving_early_is_told_with_the_status(box: Any, source: str, status: in
     assert ending.kind == "failed"
     assert ending.exit_code == status
     assert ending.reason == f"the code exited with status {status} before it was finished"
+
+
+def test_leaving_with_words_tells_them(box: Any) -> None:
+    ending = box.run("import sys; sys.exit('the file is\\nempty')")
+    assert (ending.kind, ending.exit_code) == ("failed", 1)
+    assert ending.reason == "the code exited: the file is empty"
+    assert ending.stderr_tail == "the file is\nempty\n"
 
 
 def test_sys_exit_without_a_status_is_an_ordinary_end(box: Any) -> None:

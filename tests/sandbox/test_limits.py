@@ -106,7 +106,7 @@ def test_a_thread_bomb_ends_and_the_worker_lives(box: Any) -> None:
 
 
 def test_cancelling_kills_reaps_and_removes(box: Any) -> None:
-    """The awaiting task gets its CancelledError only when nothing of the attempt is left."""
+    """The awaiting task gets its CancelledError only when the process is gone; its files go soon."""
     pids: list[int] = []
 
     async def cancel_when_it_speaks() -> None:
@@ -127,6 +127,7 @@ def test_cancelling_kills_reaps_and_removes(box: Any) -> None:
     box.runner.run(cancel_when_it_speaks())
     with pytest.raises(ProcessLookupError):
         os.kill(pids[0], 0)
+    box.settle()
     for lane in (box.root / "attempts").glob("sandbox-*/attempts/lanes/[0-9]*"):
         assert not list((lane / "work").iterdir())
 

@@ -192,10 +192,11 @@ def _fault(error: BaseException, source: str, job: Job) -> Fault:
 
 def _exit_fault(leaving: SystemExit, detail: str) -> Fault:
     """`sys.exit` with a status or, as the interpreter has it, a text for stderr."""
-    status = leaving.code & 255 if isinstance(leaving.code, int) else 1
-    if not isinstance(leaving.code, int):
-        print(leaving.code, file=sys.stderr)
-    return Fault("failed", f"the code exited with status {status} before it was finished", detail, status)
+    if isinstance(leaving.code, int):
+        status = leaving.code & 255
+        return Fault("failed", f"the code exited with status {status} before it was finished", detail, status)
+    print(leaving.code, file=sys.stderr)
+    return Fault("failed", f"the code exited: {_one_line(str(leaving.code))}", detail, 1)
 
 
 def _limit_behind(error: BaseException, job: Job) -> str:

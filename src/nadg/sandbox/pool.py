@@ -7,6 +7,7 @@ import contextlib
 import itertools
 import os
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -14,7 +15,6 @@ from nadg.domain.errors import SandboxUnavailable
 from nadg.domain.limits import Limits
 from nadg.domain.tier import Tier
 from nadg.sandbox import protocol
-from nadg.sandbox.cancellation import through_cancellation
 from nadg.sandbox.cgroups import SandboxGroups
 from nadg.sandbox.lane import Lane
 from nadg.sandbox.policy import Policy
@@ -64,6 +64,7 @@ class ProcessPool:
         self._task_numbers = itertools.count(1)
         self._taken = 0
         """Processes that carry out an attempt."""
+        self._removals: set[asyncio.Future[None]] = set()
         self._is_closing = False
 
     @property
@@ -149,18 +150,33 @@ class ProcessPool:
             group=self._groups.make_lane() if self._groups is not None else None,
         )
 
-    async def give_back(self, process: TaskProcess) -> None:
-        """Keep the lane of a process that is over for another one, where it is clean; undo any other."""
+    def give_back(self, process: TaskProcess) -> None:
+        """Keep the lane of a process that is over for another one, where it is clean; undo any other.
+
+        What takes long, an attempt's many files, is removed in a thread: nobody waits for that but `close`.
+        """
         self._taken -= 1
         lane = process.lane
         is_clean = process.exit is not None and self._is_confined and lane.reset()
+        in_memory = process.take_memory_folder()
         process.close()
+        if in_memory is not None:
+            self._in_thread(os.close, in_memory)
         if is_clean and not self._is_closing and len(self._lanes) < _FREE_LANES:
             self._lanes.append(lane)
             return
         lane.close()
-        with contextlib.suppress(OSError):  # what cannot be removed now is, when the sandbox is closed
-            await through_cancellation(asyncio.to_thread(lane.remove))
+        self._in_thread(lane.remove)
+
+    def _in_thread(self, act: Callable[..., None], *arguments: object) -> None:
+        removal = asyncio.ensure_future(asyncio.to_thread(act, *arguments))
+        self._removals.add(removal)
+        removal.add_done_callback(self._removed)
+
+    def _removed(self, removal: asyncio.Future[None]) -> None:
+        """What could not be removed now is, when the sandbox is closed."""
+        self._removals.discard(removal)
+        removal.cancelled() or removal.exception()
 
     def _clear_away(self, process: TaskProcess) -> None:
         """Undo a process that is over and never had a job."""
@@ -178,5 +194,7 @@ class ProcessPool:
         for name in list(self._waiting):
             self._let_go(name)
         await self._zygotes.stop()
+        if self._removals:
+            await asyncio.wait(self._removals)
         while self._lanes:
             self._lanes.pop().close()

@@ -17,6 +17,7 @@ from nadg.domain.limits import Limits
 from nadg.sandbox import protocol
 from nadg.sandbox.lane import Lane
 from nadg.sandbox.pidfds import is_dead, pid_of
+from nadg.sandbox.remove import is_empty
 
 _KIND: Final = socket.SOCK_SEQPACKET if sys.platform == "linux" else socket.SOCK_DGRAM
 _MESSAGE_BYTES: Final = 2000
@@ -151,6 +152,14 @@ class TaskProcess:
     def work_fd(self) -> int:
         """The folder with what the code left: in memory, where the process has it there."""
         return self.lane.work_fd if self._work_fd is None else self._work_fd
+
+    def take_memory_folder(self) -> int | None:
+        """The descriptor of a folder in memory that holds something: the caller closes it, which frees that."""
+        folder, self._work_fd = self._work_fd, None
+        if folder is None or not is_empty(folder):
+            return folder
+        os.close(folder)
+        return None
 
     def close(self) -> None:
         """Let go of all that belongs to it but the lane; where it waits for a job, it ends."""

@@ -149,7 +149,8 @@ class Sandbox:
     async def run(self, request: Request, on_output: OnOutput) -> Ending:
         """Carry out one attempt and say how it ended; never raises for what its code does.
 
-        Cancelling the awaiting task kills the attempt, waits until it is dead and removes its traces.
+        Cancelling the awaiting task kills the attempt and waits until it is dead. What it left on disk is removed
+        meanwhile, at the latest when the sandbox is closed.
         """
         started_at, pool = self._clock.now(), self._pool
         if pool is None:
@@ -165,7 +166,7 @@ class Sandbox:
             execution = Execution(request, limits, process, output, self._blobs, self._clock)
             return await execution.run(lambda attempt: self._watch(attempt, zygote))
         finally:
-            await pool.give_back(process)
+            pool.give_back(process)
 
     def _zygote_for(self, request: Request) -> str:
         if request.zygote in self._policy.zygotes:

@@ -48,6 +48,8 @@ def prepare(order: protocol.ZygoteOrder) -> tuple[child.Zygote, protocol.ZygoteF
     """Give up rights, load the modules, make ready what children inherit. Raises SandboxUnavailable."""
     paths = readable.readable_paths()
     mounts = _become_task_user(order, paths) if order.task_uid is not None else ()
+    if sys.platform == "linux":
+        privileges.end_with_parent()
     os.umask(0o077)
     zygote = child.Zygote(pid=os.getpid(), machine=_machine(order.tier), landlock_abi=0)
     if order.tier == "namespaces":

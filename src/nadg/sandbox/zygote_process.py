@@ -21,12 +21,7 @@ from nadg.domain.errors import SandboxUnavailable
 from nadg.sandbox import protocol
 from nadg.sandbox.process import Exit
 
-_BOOT: Final = (
-    "import sys; at = next((i for i, p in enumerate(sys.path) if p.endswith('site-packages')), len(sys.path)); "
-    "sys.path[at:at] = [p for p in sys.argv[3:] if p not in sys.path[:at]]; "
-    "from nadg.sandbox.late_random import load_without_hook; load_without_hook(); "
-    "from nadg.sandbox.zygote import main; main(int(sys.argv[1]), sys.argv[2])"
-)
+_BOOT: Final = str(Path(__file__).with_name("boot.py"))
 _THREAD_VARIABLES: Final = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
@@ -39,7 +34,7 @@ _KEPT_VARIABLES: Final = ("TZ", "LD_LIBRARY_PATH")
 _CLOEXEC: Final = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 _HAS_PIDFDS: Final = int(hasattr(os, "pidfd_open"))
 """Descriptors that come with the word that a task has started."""
-_STOP_SECONDS: Final = 5
+_STOP_SECONDS: Final = 2
 _STDERR_TAIL_BYTES: Final = 2000
 
 
@@ -255,7 +250,7 @@ def boot_command(control_fd: int, order: protocol.ZygoteOrder) -> list[str]:
     """What a zygote is executed as: an isolated Python that looks for modules where this one does."""
     search = [str(Path(nadg.__file__).parent.parent)]
     search += [entry for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
-    python = [sys.executable, "-I", "-B", "-X", "utf8", "-c", _BOOT]
+    python = [sys.executable, "-I", "-B", "-X", "utf8", _BOOT]
     return [*python, str(control_fd), msgspec.json.encode(order).decode(), *search]
 
 

@@ -225,9 +225,11 @@ _SAYS = "import os, socket, sys; to = socket.socket(fileno=int(sys.argv[1])); "
     ],
 )
 def test_a_program_that_is_no_zygote_does_not_start(
-    monkeypatch: pytest.MonkeyPatch, script: str, reason: str
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, script: str, reason: str
 ) -> None:
-    monkeypatch.setattr(zygote_process, "_BOOT", _SAYS + script)
+    program = tmp_path / "no_zygote.py"
+    program.write_text(_SAYS + script)
+    monkeypatch.setattr(zygote_process, "_BOOT", str(program))
     before = open_descriptors()
 
     async def hear() -> None:

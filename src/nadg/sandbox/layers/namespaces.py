@@ -10,13 +10,13 @@ no task can make a socket anyway.
 from __future__ import annotations
 
 import os
-import signal
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from nadg.sandbox import linux
 from nadg.sandbox.job import SPARE_BYTES, SPARE_FILES
+from nadg.sandbox.layers import privileges
 from nadg.sandbox.layers.syscalls import Machine
 from nadg.sandbox.readable import Readable
 
@@ -42,12 +42,13 @@ def enter_for_zygote() -> None:
     proc = _open_proc()
     user.map_in(proc)
     os.close(proc)
+    privileges.end_with_parent()
     inner = os.fork()
     if inner:
         os.closerange(3, 1 << 16)  # the worker shall see the control socket close when the new one ends
         _, status = os.waitpid(inner, 0)
         os._exit(min(abs(os.waitstatus_to_exitcode(status)), 255))
-    linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL)
+    privileges.end_with_parent()
     linux.unshare(_OF_ZYGOTE)
     linux.set_host_name(HOST_NAME)
 

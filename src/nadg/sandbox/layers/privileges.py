@@ -43,6 +43,11 @@ def die_with(parent_pid: int) -> None:
         raise ChildProcessError("the zygote ended while this process was being set up")
 
 
+def end_with_parent() -> None:
+    """Be killed when whoever started this process ends, even while it is stopped; a change of user undoes it."""
+    linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 def be_first_to_go() -> None:
     """When the machine runs out of memory, let the kernel choose this process or one forked from it."""
     fd = os.open("/proc/self/oom_score_adj", os.O_WRONLY)
