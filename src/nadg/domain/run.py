@@ -91,6 +91,7 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     orphaned: bool = False
     """It has not ended, and no master renews its lease: nobody carries it out."""
     subtasks_done: int = 0
+    """Those that succeeded."""
     subtasks_total: int = 0
 
 
