@@ -56,6 +56,11 @@ class AttemptRecord(msgspec.Struct, frozen=True, kw_only=True):
     finished_at: datetime.datetime | None = None
     outcome: Outcome | None = None
 
+    @property
+    def began(self) -> bool:
+        """Whether a worker started it: not where it was over while it still waited for a slot."""
+        return self.started_at is not None
+
 
 class ShardRecord(msgspec.Struct, frozen=True, kw_only=True):
     """A shard as stored, attempts in order."""

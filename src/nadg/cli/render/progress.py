@@ -71,7 +71,7 @@ def ended_line(one: SubtaskProgress, now: float) -> str:
 
 def still_line(progress: RunProgress, now: float) -> str:
     """Said from time to time where there is no live table: what is going on."""
-    going = [one for one in progress.subtasks.values() if one.started is not None and one.ended is None]
+    going = [one for one in progress.subtasks.values() if one.going]
     parts = [f"{one.id} {one.shards_done}/{one.shards_total}" for one in going] or ["waiting"]
     return f"… {duration(now - progress.started)}: {', '.join(parts[:6])}"
 
@@ -117,7 +117,8 @@ def _footer(progress: RunProgress, now: float, workers_total: int) -> str:
 def _shard_facts(one: SubtaskProgress) -> list[str]:
     if one.shards_total <= 1 and not one.shards_failed:
         return []
-    return [f"{one.shards_done}/{counted(one.shards_total, 'shard')}"]
+    merged = ["merged"] if one.merge is not None and one.state is SubtaskState.SUCCEEDED else []
+    return [f"{one.shards_done}/{counted(one.shards_total, 'shard')}", *merged]
 
 
 def _worker_facts(one: SubtaskProgress) -> list[str]:
