@@ -164,6 +164,9 @@ def test_markdown_on_a_terminal_gets_no_escape_from_its_text() -> None:
     assert "\x1b]" not in text
 
 
+RUNNING = SubtaskChanged(subtask_id="part-number-1", state=SubtaskState.RUNNING)
+
+
 def apply_all(progress: RunProgress, *changes: Change) -> None:
     for place, change in enumerate(changes):
         progress.apply(change, 10.0 + place)
@@ -261,13 +264,19 @@ def test_a_narrow_terminal_still_tells_which_subtask_it_is() -> None:
     work = {"kind": "python", "code": "result = 1"}
     parts = [{"id": f"part-number-{n}", "title": "A title of quite some length", "work": work} for n in (1, 2)]
     progress = RunProgress("run", Plan.model_validate({"subtasks": parts}), 0.0)
-    apply_all(progress, ShardsAdded(subtask_id="part-number-1", first=0, pieces=(Whole(),) * 100))
-    where = Console(file=io.StringIO(), width=40)
-    where.print(rendered.progress_table(progress, 20.0, 2))
-    text = where.file.getvalue()  # type: ignore[attr-defined] # a StringIO
-    assert "· part-number-1" in text
-    assert "· part-number-2" in text
-    assert len(text.splitlines()) == 3
+    running = AttemptChanged(attempt_id="run/part-number-1/0/1", state=AttemptState.RUNNING, worker="w1")
+    apply_all(
+        progress, ShardsAdded(subtask_id="part-number-1", first=0, pieces=(Whole(),) * 1000), RUNNING, running
+    )
+    text = shown(rendered.progress_table(progress, 20.0, 2, width=40), width=40)
+    lines = text.splitlines()
+    assert lines[0].startswith("▸ part-number-1  0/1000  8.0 s")
+    assert lines[1].startswith("· part-number-2")
+    assert lines[2].startswith("0/2 subtasks · 20 s · 1/2 workers")
+    assert (len(lines), max(map(len, lines))) == (3, 40)
+    wide = shown(rendered.progress_table(progress, 20.0, 2, width=100), width=100)
+    assert "A title of quite some length" in wide
+    assert "on 1 worker" in wide
 
 
 def test_a_failed_subtask_says_why_on_one_line() -> None:
