@@ -176,6 +176,27 @@ def throw(number: int, state: AttemptState, worker: str = "w1") -> AttemptChange
     return AttemptChanged(attempt_id=f"run/throw/{number}/1", state=state, worker=worker)
 
 
+def test_a_picture_of_an_answer_is_told_once_with_where_it_lies() -> None:
+    text = "\n\n".join(
+        [
+            "![How scores \\[x\\] spread](artifacts/moods/my%20plot.png)",
+            "*How scores \\[x\\] spread*",
+            "![a.png](artifacts/one/a.png)",
+            "![A cat](artifacts/one/b.png)",
+            "![](artifacts/one/%1b%5b2Jc.png)",
+        ]
+    )
+    lines = [line.strip() for line in shown(answer_renderable(text, terminal=True), width=60).splitlines()]
+    assert [line for line in lines if line] == [
+        "🌆 artifacts/moods/my plot.png",
+        "How scores [x] spread",
+        "🌆 artifacts/one/a.png",
+        "🌆 A cat: artifacts/one/b.png",
+        "🌆 artifacts/one/\\x1b[2Jc.png",
+    ]
+    assert "![a.png](" in shown(answer_renderable(text, terminal=False)), "elsewhere it is the Markdown itself"
+
+
 def receipt(*, exit_code: int | None, worker: str = "w") -> Receipt:
     return Receipt(
         worker=worker,

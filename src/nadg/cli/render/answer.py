@@ -24,9 +24,9 @@ def answer_renderable(markdown: str, *, terminal: bool) -> RenderableType:
     text = printable(markdown)
     if not terminal:
         return Text(text)
-    from rich.markdown import Markdown
+    from nadg.cli.render.pictures import answer_layout
 
-    return Markdown(text, hyperlinks=False)
+    return answer_layout(text)
 
 
 def verdict(record: RunRecord) -> Text:
