@@ -291,7 +291,7 @@ def test_a_narrow_terminal_still_tells_which_subtask_it_is() -> None:
     )
     text = shown(rendered.progress_table(progress, 20.0, 2, width=40), width=40)
     lines = text.splitlines()
-    assert lines[0].startswith("▸ part-number-1  0/1000  8.0 s")
+    assert lines[0].rstrip() == "▸ part-number-1  0/1000  8.0 s  on 1 wo…"
     assert lines[1].startswith("· part-number-2")
     assert lines[2].startswith("0/2 subtasks · 20 s · 1/2 workers")
     assert (len(lines), max(map(len, lines))) == (3, 40)

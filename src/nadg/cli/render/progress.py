@@ -54,7 +54,7 @@ def _rows(shown: list[SubtaskProgress], now: float, *, narrow: bool) -> Table:
         table.add_column(overflow="ellipsis")  # the first to give way where there is little room
         table.add_column(no_wrap=True)
     table.add_column(justify="right", no_wrap=True, min_width=max((len(_count(one)) for one in shown), default=0))
-    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=not narrow, overflow="ellipsis")
     for one in shown:
         name, *middle, count, facts = _cells(one, now)
         table.add_row(name, *([] if narrow else middle), count, facts)
@@ -99,14 +99,13 @@ def output_lines(subtask_id: str, index: int, stream: str, text: str) -> Iterabl
 
 def _cells(one: SubtaskProgress, now: float) -> tuple[Text | ProgressBar, ...]:
     mark, style = MARKS[one.state]
-    seconds = one.seconds(now)
     title = "" if one.title == one.id else _title(one)
     return (
         Text(f"{mark} {one.id}", style=style),
         Text(title, style="dim" if one.state is SubtaskState.WAITING else "", no_wrap=True, overflow="ellipsis"),
         ProgressBar(total=max(one.shards_total, 1), completed=_filled(one), width=16),
         Text(_count(one), style="dim"),
-        Text("  ".join([*([duration(seconds)] if seconds is not None else []), *_running_facts(one)])),
+        Text("  ".join([*_time_facts(one, now), *_running_facts(one)]), no_wrap=True, overflow="ellipsis"),
     )
 
 
