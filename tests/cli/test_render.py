@@ -6,6 +6,7 @@ import datetime
 import io
 import string
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,7 +19,7 @@ from nadg.cli.render.plan import depths, plan_tree
 from nadg.cli.render.safe import one_line, printable
 from nadg.cli.render.tables import runs_table, skill_lines, skills_table, worker_lines, workers_table
 from nadg.cli.render.units import counted, duration, moment, size
-from nadg.domain.assignment import Whole
+from nadg.domain.assignment import Merge, Whole
 from nadg.domain.changes import (
     AttemptAdded,
     AttemptChanged,
@@ -28,8 +29,9 @@ from nadg.domain.changes import (
     ShardsAdded,
     SubtaskChanged,
 )
+from nadg.domain.outcome import Outcome, Receipt
 from nadg.domain.plan import Plan
-from nadg.domain.run import RunOptions, RunRecord, RunSummary, SubtaskRecord
+from nadg.domain.run import AttemptRecord, RunOptions, RunRecord, RunSummary, ShardRecord, SubtaskRecord
 from nadg.domain.skill import Parameter, SkillSpec
 from nadg.domain.states import AttemptState, RunState, ShardState, SubtaskState
 from nadg.domain.tier import Tier
@@ -162,6 +164,9 @@ def test_markdown_on_a_terminal_gets_no_escape_from_its_text() -> None:
     assert "\x1b]" not in text
 
 
+RUNNING = SubtaskChanged(subtask_id="part-number-1", state=SubtaskState.RUNNING)
+
+
 def apply_all(progress: RunProgress, *changes: Change) -> None:
     for place, change in enumerate(changes):
         progress.apply(change, 10.0 + place)
@@ -169,6 +174,39 @@ def apply_all(progress: RunProgress, *changes: Change) -> None:
 
 def throw(number: int, state: AttemptState, worker: str = "w1") -> AttemptChanged:
     return AttemptChanged(attempt_id=f"run/throw/{number}/1", state=state, worker=worker)
+
+
+def test_a_picture_of_an_answer_is_told_once_with_where_it_lies() -> None:
+    text = "\n\n".join(
+        [
+            "![How scores \\[x\\] spread](artifacts/moods/my%20plot.png)",
+            "*How scores \\[x\\] spread*",
+            "![a.png](artifacts/one/a.png)",
+            "![A cat](artifacts/one/b.png)",
+            "![](artifacts/one/%1b%5b2Jc.png)",
+        ]
+    )
+    lines = [line.strip() for line in shown(answer_renderable(text, terminal=True), width=60).splitlines()]
+    assert [line for line in lines if line] == [
+        "🌆 artifacts/moods/my plot.png",
+        "How scores [x] spread",
+        "🌆 artifacts/one/a.png",
+        "🌆 A cat: artifacts/one/b.png",
+        "🌆 artifacts/one/\\x1b[2Jc.png",
+    ]
+    assert "![a.png](" in shown(answer_renderable(text, terminal=False)), "elsewhere it is the Markdown itself"
+
+
+def receipt(*, exit_code: int | None, worker: str = "w") -> Receipt:
+    return Receipt(
+        worker=worker,
+        sandbox_tier=Tier.NONE,
+        code_sha256="c",
+        input_sha256s={},
+        started_at=NOON,
+        finished_at=NOON,
+        exit_code=exit_code,
+    )
 
 
 def test_progress_follows_a_run() -> None:
@@ -188,6 +226,7 @@ def test_progress_follows_a_run() -> None:
     assert "on 2 workers" in shown(rendered.progress_table(progress, 20.0, 2))
     assert "0/2" in shown(rendered.progress_table(progress, 20.0, 2))
     assert rendered.still_line(progress, 20.0) == "… 11 s: throw 0/2"
+    assert one.seconds(20.0) == 5.0, "counted from the first attempt's start"
     apply_all(
         progress,
         throw(0, AttemptState.SUCCEEDED),
@@ -196,25 +235,69 @@ def test_progress_follows_a_run() -> None:
     )
     assert progress.workers_in_use() == set()
     assert one.lost_attempts == 1
+    again = AttemptChanged(attempt_id="run/throw/1/2", state=AttemptState.RUNNING, worker="w1")
+    progress.apply(again, 20.0)
+    assert one.seconds(21.0) == 6.0
+    progress.apply(msgspec.structs.replace(again, state=AttemptState.SUCCEEDED), 29.0)
     progress.apply(ShardChanged(subtask_id="throw", index=1, state=ShardState.SUCCEEDED), 30.0)
     progress.apply(SubtaskChanged(subtask_id="throw", state=SubtaskState.SUCCEEDED), 31.0)
-    expected = "✓ throw: succeeded, 2/2 shards, 2 workers, 1 attempt lost, 20 s"
+    expected = "✓ throw: succeeded, 2/2 shards, 2 workers, 1 attempt lost, 14 s"
     assert rendered.ended_line(one, 99.0) == expected
     progress.apply(RunChanged(state=RunState.FAILED, reason="because"), 32.0)
     assert (progress.state, progress.reason) == (RunState.FAILED, "because")
+
+
+def test_attempts_that_never_began_are_not_counted() -> None:
+    progress = RunProgress("run", plan(), 0.0)
+    never = Outcome(kind="cancelled", receipt=receipt(exit_code=None), reason="cancelled before it began")
+    unseen = Outcome(kind="crashed", receipt=receipt(exit_code=70, worker="w7"), reason="it broke")
+    apply_all(
+        progress,
+        ShardsAdded(subtask_id="throw", first=0, pieces=(Whole(),) * 5),
+        throw(0, AttemptState.RUNNING),
+        throw(0, AttemptState.LOST),
+        throw(1, AttemptState.LOST, ""),
+        throw(2, AttemptState.LOST, "w3"),
+        msgspec.structs.replace(throw(3, AttemptState.CANCELLED, "w4"), outcome=never),
+        msgspec.structs.replace(throw(4, AttemptState.LOST, "w7"), outcome=unseen),
+    )
+    one = progress.subtasks["throw"]
+    assert (one.lost_attempts, one.workers) == (2, {"w1", "w7"})
+
+
+def test_a_merge_is_no_shard_of_the_work() -> None:
+    progress = RunProgress("run", plan(), 0.0)
+    merge = (Merge(parts=()),)
+    one = progress.subtasks["throw"]
+    apply_all(progress, ShardsAdded(subtask_id="throw", first=0, pieces=(Whole(), Whole())))
+    assert rendered.started_line(one) == "▸ throw: Throw darts, 2 shards"
+    apply_all(
+        progress,
+        *(ShardChanged(subtask_id="throw", index=index, state=ShardState.SUCCEEDED) for index in (0, 1)),
+        ShardsAdded(subtask_id="throw", first=2, pieces=merge),
+        ShardChanged(subtask_id="throw", index=2, state=ShardState.SUCCEEDED),
+        SubtaskChanged(subtask_id="throw", state=SubtaskState.SUCCEEDED),
+    )
+    assert rendered.ended_line(one, 9.0) == "✓ throw: succeeded, 2/2 shards, merged"
 
 
 def test_a_narrow_terminal_still_tells_which_subtask_it_is() -> None:
     work = {"kind": "python", "code": "result = 1"}
     parts = [{"id": f"part-number-{n}", "title": "A title of quite some length", "work": work} for n in (1, 2)]
     progress = RunProgress("run", Plan.model_validate({"subtasks": parts}), 0.0)
-    apply_all(progress, ShardsAdded(subtask_id="part-number-1", first=0, pieces=(Whole(),) * 100))
-    where = Console(file=io.StringIO(), width=40)
-    where.print(rendered.progress_table(progress, 20.0, 2))
-    text = where.file.getvalue()  # type: ignore[attr-defined] # a StringIO
-    assert "· part-number-1" in text
-    assert "· part-number-2" in text
-    assert len(text.splitlines()) == 3
+    running = AttemptChanged(attempt_id="run/part-number-1/0/1", state=AttemptState.RUNNING, worker="w1")
+    apply_all(
+        progress, ShardsAdded(subtask_id="part-number-1", first=0, pieces=(Whole(),) * 1000), RUNNING, running
+    )
+    text = shown(rendered.progress_table(progress, 20.0, 2, width=40), width=40)
+    lines = text.splitlines()
+    assert lines[0].rstrip() == "▸ part-number-1  0/1000  8.0 s  on 1 wo…"
+    assert lines[1].startswith("· part-number-2")
+    assert lines[2].startswith("0/2 subtasks · 20 s · 1/2 workers")
+    assert (len(lines), max(map(len, lines))) == (3, 40)
+    wide = shown(rendered.progress_table(progress, 20.0, 2, width=100), width=100)
+    assert "A title of quite some length" in wide
+    assert "on 1 worker" in wide
 
 
 def test_a_failed_subtask_says_why_on_one_line() -> None:
@@ -260,6 +343,16 @@ def test_the_verdict_says_how_it_ended() -> None:
     text = shown(verdict(record(RunState.FAILED, "the deadline\npassed")))
     assert text == "Run 0123456789abcdef failed (the deadline passed): 1 of 2 subtasks done, 1 min 15 s\n"
     assert folder_line(Path("nadg-out/x")) == "Files: nadg-out/x/ (answer.md, artifacts/, run.json)"
+
+
+def test_the_verdict_counts_the_attempts_that_began() -> None:
+    waited = AttemptRecord(id="a", number=1, state=AttemptState.LOST, worker="w2")
+    ran = AttemptRecord(id="b", number=1, state=AttemptState.LOST, worker="w1", started_at=NOON)
+    shard = ShardRecord(index=0, state=ShardState.CANCELLED, piece=Whole(), attempts=(waited, ran))
+    run = record(RunState.CANCELLED)
+    one = msgspec.structs.replace(run.subtasks[0], shards=(shard,))
+    text = shown(verdict(msgspec.structs.replace(run, subtasks=(one,))))
+    assert text.endswith("cancelled: 1 of 1 subtask done, 1 attempt on 1 worker, 1 min 15 s\n")
 
 
 def test_an_answer_that_goes_into_a_file_is_the_markdown_itself() -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import datetime
 import io
 
+import msgspec
 from rich.console import Console
 
 from nadg.cli.console import print_table
-from nadg.cli.render.record import files_table, note_lines
-from nadg.domain.assignment import Whole
+from nadg.cli.render.record import files_table, note_lines, subtasks_table
+from nadg.domain.assignment import Merge, Whole
 from nadg.domain.blob import BlobRef, FileRef
 from nadg.domain.outcome import Outcome, Receipt
 from nadg.domain.plan import Plan, PythonWork, Subtask
@@ -81,6 +82,23 @@ def test_files_are_listed_a_line_each_whatever_they_are_called() -> None:
         "a        1.2 kB  [red]x[/red]",
         f"a        1.2 kB  {'é' * 79}…",
     ]
+
+
+def test_a_subtask_is_told_by_what_began_and_what_it_was_cut_into() -> None:
+    run = record()
+    (one,) = run.subtasks
+    waited = AttemptRecord(id="r/a/1/1", number=1, state=AttemptState.LOST, worker="elsewhere")
+    more = (
+        ShardRecord(index=1, state=ShardState.SUCCEEDED, piece=Whole(), attempts=(waited,)),
+        ShardRecord(index=2, state=ShardState.SUCCEEDED, piece=Merge(parts=())),
+    )
+    told = msgspec.structs.replace(run, subtasks=(msgspec.structs.replace(one, shards=(*one.shards, *more)),))
+    console = Console(file=io.StringIO(), width=160)
+    console.print(subtasks_table(told))
+    assert isinstance(console.file, io.StringIO)
+    heading, row = console.file.getvalue().splitlines()
+    assert heading.split()[:5] == ["SUBTASK", "STATE", "SHARDS", "ATTEMPTS", "WORKERS"]
+    assert " ".join(row.split()).startswith("a succeeded 2/2 + merge 1 1 ")
 
 
 def test_of_very_many_files_some_are_listed() -> None:

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from urllib.parse import unquote
 
+import msgspec
 import pytest
 
 from nadg.domain.assignment import Whole
@@ -21,6 +22,7 @@ from nadg.link.blobfolder import BlobFolder
 from nadg.orchestrator.answer import compose_answer
 from nadg.orchestrator.export import export_run
 
+HARMFUL = "\x1b[2Jboo\u202e\x9b31m\tnext\nline \u2066é 🌆 \x07\r over"
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 
 
@@ -108,6 +110,27 @@ def test_an_unwritable_folder_is_one_sentence(tmp_path: Path) -> None:
 def test_plain_results_are_shown_plainly(tmp_path: Path, result: bytes, shown: str) -> None:
     blobs = BlobFolder(tmp_path)
     assert shown in compose_answer(record(blobs, result), blobs)
+
+
+@pytest.mark.parametrize("result", [HARMFUL, {"markdown": HARMFUL}, [HARMFUL], {HARMFUL: 1}])
+def test_nothing_in_an_answer_acts_on_a_terminal(tmp_path: Path, result: object) -> None:
+    blobs = BlobFolder(tmp_path / "blobs")
+    document = export_run(record(blobs, json.dumps(result).encode()), tmp_path / "out", blobs)
+    text = (tmp_path / "out/answer.md").read_text()
+    assert not set(text) & set("\x1b\x9b\u202e\u2066\r\x07")
+    assert "boo\\u202e" in text
+    assert document["answer"] == text
+    if result == HARMFUL:
+        assert text == "\\x1b[2Jboo\\u202e\\x9b31m\tnext\nline \\u2066é 🌆 \\x07\\x0d over\n"
+        assert document["subtasks"][0]["result"] == HARMFUL, "data stays what it is"
+
+
+def test_the_words_of_a_failure_do_not_act_on_a_terminal(tmp_path: Path) -> None:
+    blobs = BlobFolder(tmp_path)
+    run = record(blobs, None, state=RunState.FAILED)
+    (one,) = run.subtasks
+    told = msgspec.structs.replace(run, reason=HARMFUL, subtasks=(msgspec.structs.replace(one, reason=HARMFUL),))
+    assert not set(compose_answer(told, blobs)) & set("\x1b\x9b\u202e\u2066\r\x07")
 
 
 def test_a_failed_run_says_so_first(tmp_path: Path) -> None:

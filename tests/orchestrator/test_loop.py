@@ -174,6 +174,41 @@ def test_a_cancelled_run_ends_and_keeps_what_is_done(tmp_path: Path) -> None:
     on_bench(tmp_path, one_sticks, body)
 
 
+@pytest.mark.parametrize("bad", ["2", "none"])
+def test_one_failing_item_fails_its_subtask_and_ends_the_other_items(tmp_path: Path, bad: str) -> None:
+    items = Foreach(items=[1, 2, 3], shard_size=1)
+    each = Subtask(id="each", work=PYTHON, foreach=items, on_failure="continue")
+    plan = Plan(
+        subtasks=(each, Subtask(id="after", work=PYTHON, needs=("each",)), Subtask(id="beside", work=PYTHON)),
+        answer="beside",
+    )
+    first_done = asyncio.Event()
+
+    async def one_fails(assignment: Assignment, say: Say) -> Outcome:
+        match assignment.piece:
+            case Items(values=values) if bad == "2" and values.inline == b"[2]":
+                await first_done.wait()
+                return create_fake_outcome(assignment, CLOCK, kind="failed", reason="item 1: ValueError: no")
+            case Items(values=values) if bad == "2" and values.inline == b"[3]":
+                return await stuck(assignment, say)
+        first_done.set()
+        return await echo(assignment, say)
+
+    async def body(bench: Bench) -> None:
+        await (await bench.loop(plan)).run()
+        run = await bench.record()
+        each, after, beside = run.subtasks
+        assert (run.state, beside.state) == (RunState.SUCCEEDED, SubtaskState.SUCCEEDED)
+        if bad == "none":
+            assert (each.result is not None, after.state) == (True, SubtaskState.SUCCEEDED)
+            return
+        assert (each.state, each.reason, each.result) == (SubtaskState.FAILED, "item 1: ValueError: no", None)
+        assert [str(shard.state) for shard in each.shards] == ["succeeded", "failed", "cancelled"]
+        assert after.state is SubtaskState.SKIPPED
+
+    on_bench(tmp_path, one_fails, body)
+
+
 def test_the_deadline_fails_the_run(tmp_path: Path) -> None:
     async def body(bench: Bench) -> None:
         plan = Plan(subtasks=(Subtask(id="a", work=PYTHON),))

@@ -247,7 +247,18 @@ result = [P(1, float("inf")), datetime.date(2026, 1, 2), pathlib.Path("a/b"), {3
     ]
     ending = box.run(source)
     assert box.decoded(ending) == expected
-    assert ending.notes == ("1 NaN or infinite number(s) in the result became null",)
+    assert ending.notes == (
+        "1 NaN or infinite number(s) in the result became null",
+        "1 character(s) in the result that have no UTF-8 form became ?",
+    )
+
+
+def test_each_half_of_a_character_that_became_a_question_mark_is_noted(box: Any) -> None:
+    ending = box.run("result = {'é🌆?': ['\\ud800 \\udfff?'], '\\udc80': 1}")
+    assert box.decoded(ending) == {"é🌆?": ["? ??"], "?": 1}
+    assert ending.notes == ("3 character(s) in the result that have no UTF-8 form became ?",)
+    whole = box.run("result = [None, 'é🌆?']")
+    assert (box.decoded(whole), whole.notes) == ([None, "é🌆?"], ())
 
 
 def test_a_large_result_becomes_a_blob(box: Any) -> None:

@@ -156,6 +156,25 @@ def test_many_results_of_one_skill_become_one_section(compose: Call) -> None:
     assert "| 2 | b.png: done. |" in text
 
 
+HARMFUL = "\x1b[2Jboo\u202e\x9b31m\x07 \ud800"
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        HARMFUL,
+        {HARMFUL: HARMFUL},
+        [{HARMFUL: HARMFUL}],
+        {"headline": HARMFUL, "title": HARMFUL, "notes": [HARMFUL], "tables": [{"title": HARMFUL}]},
+    ],
+)
+def test_nothing_in_a_report_acts_on_a_terminal(compose: Call, result: object) -> None:
+    text = compose({"a": result}, goal=HARMFUL, missing={"b": HARMFUL})["markdown"]
+    for one in (text, Path("report.md").read_text(encoding="utf-8")):
+        assert not set(one) & set("\x1b\x9b\u202e\x07\ud800")
+        assert "boo\\u202e" in one
+
+
 def test_pictures_that_are_not_there_are_not_shown(compose: Call, tmp_path: Path) -> None:
     result = {
         "headline": "x",

@@ -188,6 +188,24 @@ def test_a_run_is_found_by_the_start_of_its_id(opened: Opened, new_run: NewRuns)
     asyncio.run(scenario())
 
 
+def test_only_subtasks_that_succeeded_count_as_done(opened: Opened, new_run: NewRuns) -> None:
+    moves: dict[str, tuple[SubtaskState, ...]] = {}
+    moves["a"] = (SubtaskState.PREPARING, SubtaskState.RUNNING, SubtaskState.CLOSING, SubtaskState.SUCCEEDED)
+    moves["b"] = (SubtaskState.PREPARING, SubtaskState.FAILED)
+    moves["c"], moves["d"] = (SubtaskState.SKIPPED,), (SubtaskState.CANCELLED,)
+
+    async def scenario() -> None:
+        async with opened() as store:
+            lease = await store.runs.create(new_run(*"abcde"), "me")
+            for subtask, states in moves.items():
+                for state in states:
+                    await store.runs.commit(lease, [SubtaskChanged(subtask_id=subtask, state=state)])
+            (listed,) = await store.runs.list()
+            assert (listed.subtasks_done, listed.subtasks_total) == (1, 5)
+
+    asyncio.run(scenario())
+
+
 def test_the_newest_runs_come_first(opened: Opened, new_run: NewRuns, advance: Advance) -> None:
     async def scenario() -> None:
         async with opened() as store:
@@ -203,7 +221,7 @@ def test_the_newest_runs_come_first(opened: Opened, new_run: NewRuns, advance: A
             assert [one.id for one in await store.runs.list(limit=2)] == ids[:2]
             (ended,) = await store.runs.list(states=[RunState.CANCELLED])
             assert (ended.id, ended.reason, ended.state) == (ids[3], "enough", RunState.CANCELLED)
-            assert (ended.subtasks_done, ended.subtasks_total) == (1, 2)
+            assert (ended.subtasks_done, ended.subtasks_total) == (0, 2), "what was skipped is not done"
             assert ended.finished_at is not None
             assert await store.runs.list(states=[]) == []
             seam: Store = store

@@ -186,7 +186,7 @@ class ModelRun:
         ended, outcome = is_final(change.state), change.outcome
         receipt = outcome.receipt if outcome else None
         worker = change.worker or (receipt.worker if receipt else "")
-        began = (receipt.started_at if receipt else None) if ended else change.at or now
+        began = (receipt.started_at if receipt and receipt.ran else None) if ended else change.at or now
         moved = replace(
             old,
             state=change.state,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from nadg.domain.assignment import Merge
 from nadg.domain.changes import (
     AttemptChanged,
     Change,
@@ -19,7 +20,10 @@ from nadg.domain.states import AttemptState, RunState, ShardState, SubtaskState,
 
 @dataclass(kw_only=True)
 class SubtaskProgress:
-    """One subtask as it stands; times are seconds of the clock that the changes were given with."""
+    """One subtask as it stands; times are seconds of the clock that the changes were given with.
+
+    Shards are those that the work was cut into. The merge that closes a mapped skill is none of them.
+    """
 
     id: str
     title: str
@@ -33,12 +37,25 @@ class SubtaskProgress:
     """Attempt id to worker, for attempts that run right now."""
     workers: set[str] = field(default_factory=set)
     """Every worker that ran a part of it."""
-    started: float | None = None
-    ended: float | None = None
+    begun: set[str] = field(default_factory=set)
+    """Every attempt that a worker started."""
+    merge: int | None = None
+    """Index of the shard that merges, where there is one."""
+    first_start: float | None = None
+    last_end: float | None = None
+    """Of its attempts: the time before, in which they wait for a slot, is not the subtask's."""
 
     def seconds(self, now: float) -> float | None:
-        """How long it has been going, or went; None before it began."""
-        return None if self.started is None else (self.ended or now) - self.started
+        """How long it has been worked at, or was; None before a worker began."""
+        if self.first_start is None:
+            return None
+        over = self.last_end if self.state is not SubtaskState.RUNNING and not self.running else None
+        return (now if over is None else over) - self.first_start
+
+    @property
+    def going(self) -> bool:
+        """Whether it is its turn: its needs are there, and it is not over."""
+        return self.state is not SubtaskState.WAITING and not is_final(self.state)
 
 
 class RunProgress:
@@ -58,14 +75,13 @@ class RunProgress:
                 self.state, self.reason = change.state, change.reason
                 return None
             case SubtaskChanged():
-                return self._subtask_changed(change, now)
+                return self._subtask_changed(change)
             case ShardsAdded():
-                self.subtasks[change.subtask_id].shards_total += len(change.pieces)
-                return self.subtasks[change.subtask_id]
+                return self._shards_added(change)
             case ShardChanged():
                 return self._shard_changed(change)
             case AttemptChanged():
-                return self._attempt_changed(change)
+                return self._attempt_changed(change, now)
             case _:
                 return self.subtasks[change.subtask_id]
 
@@ -73,28 +89,43 @@ class RunProgress:
         """The workers that run something for this run right now."""
         return {worker for one in self.subtasks.values() for worker in one.running.values()}
 
-    def _subtask_changed(self, change: SubtaskChanged, now: float) -> SubtaskProgress:
+    def _subtask_changed(self, change: SubtaskChanged) -> SubtaskProgress:
         subtask = self.subtasks[change.subtask_id]
         subtask.state, subtask.reason = change.state, change.reason
-        if change.state is not SubtaskState.WAITING and not is_final(change.state):
-            subtask.started = now if subtask.started is None else subtask.started
-        if is_final(change.state):
-            subtask.ended = now
-            subtask.running.clear()
+        return subtask
+
+    def _shards_added(self, change: ShardsAdded) -> SubtaskProgress:
+        subtask = self.subtasks[change.subtask_id]
+        for index, piece in enumerate(change.pieces, start=change.first):
+            if isinstance(piece, Merge):
+                subtask.merge = index
+            else:
+                subtask.shards_total += 1
         return subtask
 
     def _shard_changed(self, change: ShardChanged) -> SubtaskProgress:
         subtask = self.subtasks[change.subtask_id]
-        subtask.shards_done += change.state is ShardState.SUCCEEDED
-        subtask.shards_failed += change.state is ShardState.FAILED
+        if change.index != subtask.merge:
+            subtask.shards_done += change.state is ShardState.SUCCEEDED
+            subtask.shards_failed += change.state is ShardState.FAILED
         return subtask
 
-    def _attempt_changed(self, change: AttemptChanged) -> SubtaskProgress:
+    def _attempt_changed(self, change: AttemptChanged, now: float) -> SubtaskProgress:
         subtask = self.subtasks[parse_attempt_id(change.attempt_id).subtask_id]
         if change.state is AttemptState.RUNNING:
             subtask.running[change.attempt_id] = change.worker
-            subtask.workers.add(change.worker)
-        else:
-            subtask.running.pop(change.attempt_id, None)
-        subtask.lost_attempts += change.state is AttemptState.LOST
+            _begin(subtask, change.attempt_id, change.worker, now)
+            return subtask
+        subtask.running.pop(change.attempt_id, None)
+        if change.outcome is not None and change.outcome.receipt.ran:  # its start may not have been told
+            _begin(subtask, change.attempt_id, change.outcome.receipt.worker, now)
+        if change.attempt_id in subtask.begun:
+            subtask.last_end = now
+            subtask.lost_attempts += change.state is AttemptState.LOST
         return subtask
+
+
+def _begin(subtask: SubtaskProgress, attempt_id: str, worker: str, now: float) -> None:
+    subtask.begun.add(attempt_id)
+    subtask.workers.add(worker)
+    subtask.first_start = now if subtask.first_start is None else subtask.first_start

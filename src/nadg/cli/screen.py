@@ -111,7 +111,8 @@ class LiveScreen:
             self._live.start()
         shown: RenderableType = rendered.STARTING
         if progress is not None:
-            shown = rendered.progress_table(progress, time.monotonic(), workers_total)
+            now, width = time.monotonic(), self._console.width
+            shown = rendered.progress_table(progress, now, workers_total, width=width)
         self._live.update(shown, refresh=True)
 
     def close(self) -> None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import re
 
+from nadg.domain.safe_text import written_out
+
 _LOOKS_ESCAPED = re.compile(rb"\\(?=x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8})")
 _ESCAPED = re.compile(rb"\\x(5c|[89a-f][0-9a-f])")
 """Never a slash, a dot or NUL: what a name stands for has the folders that the name shows."""
@@ -29,12 +31,5 @@ def shown_name(name: str, most: int = SHOWN_CHARACTERS) -> str:
     r"""A name on one line for people: what is invisible or moves text is written out (`\x0a`, `\u202e`)."""
     if len(name) <= most and name.isprintable():
         return name
-    text = "".join(char if char.isprintable() else _written_out(char) for char in name[: most + 1])
+    text = "".join(char if char.isprintable() else written_out(char) for char in name[: most + 1])
     return text if len(text) <= most else text[: most - 1] + "…"
-
-
-def _written_out(char: str) -> str:
-    code = ord(char)
-    if code < 0x100:
-        return f"\\x{code:02x}"
-    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

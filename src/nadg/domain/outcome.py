@@ -32,6 +32,11 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     max_rss_bytes: int = 0
     skill_version: str | None = None
 
+    @property
+    def ran(self) -> bool:
+        """Whether a process was made for it: not where it was cancelled or refused while it waited."""
+        return self.exit_code is not None
+
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """The end of an attempt. `reason` is one sentence, empty when it succeeded."""

@@ -56,6 +56,11 @@ class AttemptRecord(msgspec.Struct, frozen=True, kw_only=True):
     finished_at: datetime.datetime | None = None
     outcome: Outcome | None = None
 
+    @property
+    def began(self) -> bool:
+        """Whether a worker started it: not where it was over while it still waited for a slot."""
+        return self.started_at is not None
+
 
 class ShardRecord(msgspec.Struct, frozen=True, kw_only=True):
     """A shard as stored, attempts in order."""
@@ -91,6 +96,7 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     orphaned: bool = False
     """It has not ended, and no master renews its lease: nobody carries it out."""
     subtasks_done: int = 0
+    """Those that succeeded."""
     subtasks_total: int = 0
 
 

@@ -65,16 +65,25 @@ def _walked(value: object) -> Encoded:
     walk = _Walk()
     plain = walk.plain(value, "result", 0)
     try:
-        data = json.dumps(plain, allow_nan=False, separators=(",", ":"), ensure_ascii=False).encode("utf-8")
-    except UnicodeEncodeError:
         text = json.dumps(plain, allow_nan=False, separators=(",", ":"), ensure_ascii=False)
-        data = text.encode("utf-8", "replace")
     except ValueError as error:
         raise Unfit(f"result has no JSON form: {error}") from error
-    notes: tuple[str, ...] = ()
+    data, halves = _as_utf8(text)
+    notes = []
     if walk.not_finite:
-        notes = (f"{walk.not_finite} NaN or infinite number(s) in the result became null",)
-    return Encoded(data, len(plain) if isinstance(plain, list) else None, notes)
+        notes.append(f"{walk.not_finite} NaN or infinite number(s) in the result became null")
+    if halves:
+        notes.append(f"{halves} character(s) in the result that have no UTF-8 form became ?")
+    return Encoded(data, len(plain) if isinstance(plain, list) else None, tuple(notes))
+
+
+def _as_utf8(text: str) -> tuple[bytes, int]:
+    """The text as UTF-8, and how many halves of surrogate pairs in it had to become `?`."""
+    try:
+        return text.encode("utf-8"), 0
+    except UnicodeEncodeError:
+        data = text.encode("utf-8", "replace")
+        return data, len(data) - len(text.encode("utf-8", "ignore"))
 
 
 class _Walk:

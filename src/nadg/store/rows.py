@@ -169,7 +169,7 @@ def _attempt_moves(writes: Writes, lease: Lease, change: AttemptChanged, now: da
     ended = is_final(change.state)
     outcome, receipt = change.outcome, change.outcome.receipt if change.outcome else None
     worker = change.worker or (receipt.worker if receipt else "")
-    began = (receipt.started_at if receipt else None) if ended else change.at or now
+    began = (receipt.started_at if receipt and receipt.ran else None) if ended else change.at or now
     finished = change.at or (receipt.finished_at if receipt else now)
     row: Row = {
         "b_attempt": change.attempt_id,

@@ -15,7 +15,6 @@ from nadg.store.api import StoredEvent
 from nadg.store.tables import attempts, events, runs, shards, subtasks
 
 _AMBIGUOUS_SHOWN = 5
-_FINAL_SUBTASKS = [str(state) for state in SubtaskState if is_final(state)]
 
 
 def _count_of_subtasks(*conditions: ColumnElement[bool]) -> ScalarSelect[int]:
@@ -43,7 +42,7 @@ _SUMMARIES = (
         runs.c.created_at,
         runs.c.finished_at,
         runs.c.lease_expires_at,
-        _count_of_subtasks(subtasks.c.state.in_(_FINAL_SUBTASKS)).label("subtasks_done"),
+        _count_of_subtasks(subtasks.c.state == str(SubtaskState.SUCCEEDED)).label("subtasks_done"),
         _count_of_subtasks().label("subtasks_total"),
     )
     .order_by(runs.c.created_at.desc(), runs.c.id.desc())
@@ -88,7 +87,7 @@ def read_run(connection: Connection, run_id: str, now: datetime.datetime) -> Run
 def read_summaries(
     connection: Connection, limit: int, states: Iterable[RunState] | None, now: datetime.datetime
 ) -> list[RunSummary]:
-    """The newest runs, with how many of their subtasks are over."""
+    """The newest runs, with how many of their subtasks succeeded."""
     query = _SUMMARIES
     if states is not None:
         query = query.where(runs.c.state.in_([str(state) for state in states]))

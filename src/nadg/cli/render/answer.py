@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from nadg.cli.render.record import begun_attempts
 from nadg.cli.render.safe import one_line, printable
 from nadg.cli.render.units import counted, duration
 from nadg.domain.run import RunRecord
@@ -23,9 +24,9 @@ def answer_renderable(markdown: str, *, terminal: bool) -> RenderableType:
     text = printable(markdown)
     if not terminal:
         return Text(text)
-    from rich.markdown import Markdown
+    from nadg.cli.render.pictures import answer_layout
 
-    return Markdown(text, hyperlinks=False)
+    return answer_layout(text)
 
 
 def verdict(record: RunRecord) -> Text:
@@ -33,7 +34,7 @@ def verdict(record: RunRecord) -> Text:
     seconds = (record.finished_at - record.created_at).total_seconds() if record.finished_at else None
     done = sum(one.state is SubtaskState.SUCCEEDED for one in record.subtasks)
     facts = [f"{done} of {counted(len(record.subtasks), 'subtask')} done"]
-    attempts = [attempt for one in record.subtasks for shard in one.shards for attempt in shard.attempts]
+    attempts = [attempt for one in record.subtasks for attempt in begun_attempts(one)]
     workers = {attempt.worker for attempt in attempts if attempt.worker}
     if workers:
         facts.append(f"{counted(len(attempts), 'attempt')} on {counted(len(workers), 'worker')}")

@@ -25,26 +25,40 @@ MARKS = {
     SubtaskState.CANCELLED: ("–", "yellow"),
 }
 MAX_ROWS = 20
+NARROW_WIDTH = 60
+"""Below so many columns there is room for the counts and times, and none for bars and titles."""
 NAME_WIDTH = 20
 """Columns that the ids of subtasks keep, however narrow the terminal is."""
 STARTING = Text("Getting workers ready …", style="dim")
 
 
-def progress_table(progress: RunProgress, now: float, workers_total: int = 0) -> Group:
+def progress_table(
+    progress: RunProgress, now: float, workers_total: int = 0, *, width: int = NARROW_WIDTH
+) -> Group:
     """The live table: a row for each subtask, the busiest first where there are too many."""
-    table = Table.grid(padding=(0, 2))
     shown = visible_subtasks(list(progress.subtasks.values()), MAX_ROWS)
-    longest = max((len(one.id) for one in shown), default=0)
-    table.add_column(no_wrap=True, min_width=min(longest, NAME_WIDTH) + 2)
-    table.add_column(overflow="ellipsis")  # the first to give way where there is little room
-    for justify in ("left", "right", "left"):
-        table.add_column(justify=justify, no_wrap=True)
-    for one in shown:
-        table.add_row(*_cells(one, now))
     hidden = len(progress.subtasks) - len(shown)
     more = [f"… and {counted(hidden, 'more subtask')}"] if hidden else []
-    below = [Text(line, style="dim") for line in (*more, _footer(progress, now, workers_total))]
-    return Group(table, *below)
+    below = [
+        Text(line, style="dim", no_wrap=True, overflow="ellipsis")  # a line that wraps would make the table jump
+        for line in (*more, _footer(progress, now, workers_total))
+    ]
+    return Group(_rows(shown, now, narrow=width < NARROW_WIDTH), *below)
+
+
+def _rows(shown: list[SubtaskProgress], now: float, *, narrow: bool) -> Table:
+    table = Table.grid(padding=(0, 2))
+    longest = max((len(one.id) for one in shown), default=0)
+    table.add_column(no_wrap=True, min_width=min(longest, NAME_WIDTH) + 2)
+    if not narrow:
+        table.add_column(overflow="ellipsis")  # the first to give way where there is little room
+        table.add_column(no_wrap=True)
+    table.add_column(justify="right", no_wrap=True, min_width=max((len(_count(one)) for one in shown), default=0))
+    table.add_column(no_wrap=not narrow, overflow="ellipsis")
+    for one in shown:
+        name, *middle, count, facts = _cells(one, now)
+        table.add_row(name, *([] if narrow else middle), count, facts)
+    return table
 
 
 def visible_subtasks(subtasks: list[SubtaskProgress], limit: int) -> list[SubtaskProgress]:
@@ -71,7 +85,7 @@ def ended_line(one: SubtaskProgress, now: float) -> str:
 
 def still_line(progress: RunProgress, now: float) -> str:
     """Said from time to time where there is no live table: what is going on."""
-    going = [one for one in progress.subtasks.values() if one.started is not None and one.ended is None]
+    going = [one for one in progress.subtasks.values() if one.going]
     parts = [f"{one.id} {one.shards_done}/{one.shards_total}" for one in going] or ["waiting"]
     return f"… {duration(now - progress.started)}: {', '.join(parts[:6])}"
 
@@ -85,15 +99,18 @@ def output_lines(subtask_id: str, index: int, stream: str, text: str) -> Iterabl
 
 def _cells(one: SubtaskProgress, now: float) -> tuple[Text | ProgressBar, ...]:
     mark, style = MARKS[one.state]
-    seconds = one.seconds(now)
     title = "" if one.title == one.id else _title(one)
     return (
         Text(f"{mark} {one.id}", style=style),
         Text(title, style="dim" if one.state is SubtaskState.WAITING else "", no_wrap=True, overflow="ellipsis"),
         ProgressBar(total=max(one.shards_total, 1), completed=_filled(one), width=16),
-        Text(f"{one.shards_done}/{one.shards_total}" if one.shards_total else "", style="dim"),
-        Text("  ".join([*_running_facts(one), *([duration(seconds)] if seconds is not None else [])])),
+        Text(_count(one), style="dim"),
+        Text("  ".join([*_time_facts(one, now), *_running_facts(one)]), no_wrap=True, overflow="ellipsis"),
     )
+
+
+def _count(one: SubtaskProgress) -> str:
+    return f"{one.shards_done}/{one.shards_total}" if one.shards_total else ""
 
 
 def _filled(one: SubtaskProgress) -> int:
@@ -110,14 +127,15 @@ def _footer(progress: RunProgress, now: float, workers_total: int) -> str:
     done = sum(is_final(one.state) for one in progress.subtasks.values())
     parts = [f"{done}/{counted(len(progress.subtasks), 'subtask')}", duration(now - progress.started)]
     if workers_total:
-        parts.insert(1, f"{len(progress.workers_in_use())}/{counted(workers_total, 'worker')} in use")
+        parts.append(f"{len(progress.workers_in_use())}/{counted(workers_total, 'worker')} in use")
     return " · ".join(parts)
 
 
 def _shard_facts(one: SubtaskProgress) -> list[str]:
     if one.shards_total <= 1 and not one.shards_failed:
         return []
-    return [f"{one.shards_done}/{counted(one.shards_total, 'shard')}"]
+    merged = ["merged"] if one.merge is not None and one.state is SubtaskState.SUCCEEDED else []
+    return [f"{one.shards_done}/{counted(one.shards_total, 'shard')}", *merged]
 
 
 def _worker_facts(one: SubtaskProgress) -> list[str]:

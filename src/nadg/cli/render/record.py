@@ -11,6 +11,7 @@ from rich.table import Table
 from nadg.cli.render.safe import one_line, printable
 from nadg.cli.render.tables import plain_table
 from nadg.cli.render.units import counted, duration, size
+from nadg.domain.assignment import Merge
 from nadg.domain.file_names import shown_name
 from nadg.domain.outcome import Receipt
 from nadg.domain.run import AttemptRecord, RunRecord, SubtaskRecord
@@ -28,12 +29,18 @@ def subtasks_table(record: RunRecord) -> Table:
 
 
 def _cells(one: SubtaskRecord) -> tuple[str, ...]:
-    attempts = list(attempts_of(one))
+    attempts = list(begun_attempts(one))
     receipts = [attempt.outcome.receipt for attempt in attempts if attempt.outcome is not None]
-    done = sum(shard.state is ShardState.SUCCEEDED for shard in one.shards)
     workers = {attempt.worker for attempt in attempts if attempt.worker}
-    counts = (f"{done}/{len(one.shards)}", str(len(attempts)), str(len(workers)))
+    counts = (_shards(one), str(len(attempts)), str(len(workers)))
     return (one.id, str(one.state), *counts, *_used(receipts), one_line(one.reason, 200))
+
+
+def _shards(one: SubtaskRecord) -> str:
+    """How many succeeded, of those that the work was cut into: a merge of their results is none of them."""
+    cut = [shard.state for shard in one.shards if not isinstance(shard.piece, Merge)]
+    merge = " + merge" if len(cut) < len(one.shards) else ""
+    return f"{cut.count(ShardState.SUCCEEDED)}/{len(cut)}{merge}"
 
 
 def files_table(record: RunRecord) -> Table | None:
@@ -78,6 +85,11 @@ def attempts_of(subtask: SubtaskRecord) -> Iterator[AttemptRecord]:
     """All attempts of a subtask, shard by shard."""
     for shard in subtask.shards:
         yield from shard.attempts
+
+
+def begun_attempts(subtask: SubtaskRecord) -> Iterator[AttemptRecord]:
+    """Those that a worker started: what waited for a slot to the end did nothing and used nothing."""
+    return (attempt for attempt in attempts_of(subtask) if attempt.began)
 
 
 def _used(receipts: list[Receipt]) -> tuple[str, str, str]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
+from nadg.domain.safe_text import printable
 from nadg.domain.unpacked_paths import safe_part
 from nadg.skills.api import Needs, skill
 from nadg.skills.report import markdown
@@ -96,7 +97,7 @@ def _text(
     blocks += [rendered(one, prefixes[one.subtask]) for one in told]
     blocks += _missing_section(missing)
     blocks.append(f"---\n\n*{_how_it_was_made(sections, missing)}*")
-    return "\n\n".join(blocks) + "\n"
+    return printable("\n\n".join(blocks)) + "\n"
 
 
 def _overview(sections: Sequence[Section], missing: Mapping[str, str]) -> list[str]:
