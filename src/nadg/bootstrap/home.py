@@ -5,10 +5,16 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import sys
 from pathlib import Path
 
 from nadg.domain.errors import UserError
 from nadg.settings import Settings
+
+FOR_OTHERS = 0o077
+"""The rights of a file's group and of everyone else."""
+OWN_NAMES = ("nadg.db", "worker.token", "blobs", "logs", "workers")
+"""How the names begin of what NADG keeps in its home."""
 
 
 class Home:
@@ -23,6 +29,7 @@ class Home:
             raise UserError(
                 f"NADG_HOME={self.folder}: cannot be made ({error.strerror}); name a writable folder"
             ) from error
+        close_to_others(self.folder)
         if not os.access(self.folder, os.W_OK | os.X_OK):
             raise UserError(f"NADG_HOME={self.folder}: cannot be written to; name a writable folder")
 
@@ -86,3 +93,33 @@ class Home:
         return UserError(
             f"NADG_HOME={self.folder}: {path.name} cannot be used ({error.strerror}); mend or move it"
         )
+
+
+def close_to_others(folder: Path) -> None:
+    """Let nobody but its owner into the home, saying so where that is new.
+
+    Raises UserError where the folder is another user's, or holds what may be meant for others: a shared
+    folder such as /tmp is not ours to close.
+    """
+    found = folder.stat()
+    if found.st_uid != os.geteuid():
+        raise UserError(
+            f"NADG_HOME={folder}: belongs to another user, who could read every plan and the token; "
+            "name a folder of your own"
+        )
+    if not found.st_mode & FOR_OTHERS:
+        return
+    try:
+        foreign = sorted(one.name for one in folder.iterdir() if not one.name.startswith(OWN_NAMES))
+        if foreign:
+            raise UserError(
+                f"NADG_HOME={folder}: other users may enter it, and it holds {foreign[0]!r}, which is not NADG's; "
+                f"name a folder for NADG alone, or close this one: chmod 700 {folder}"
+            )
+        folder.chmod(0o700)
+    except OSError as error:
+        raise UserError(
+            f"NADG_HOME={folder}: other users may enter it, and it cannot be closed to them ({error.strerror}); "
+            "name another folder"
+        ) from error
+    print(f"NADG_HOME={folder} was open to other users; now only you may enter it", file=sys.stderr, flush=True)
