@@ -15,11 +15,14 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from nadg.domain.named_limits import NamedLimits, read_limits, split_limits
 from nadg.domain.tier import Tier
 
+DAY_SECONDS = 86_400
+"""The longest time that a setting may name; what is meant to be endless would be a run that never ends."""
+
 
 class Settings(BaseSettings):
     """The settings; each is documented in docs/SETTINGS.md, units in the names."""
 
-    model_config = SettingsConfigDict(env_prefix="NADG_", env_file=".env", extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="NADG_", env_file=".env", env_ignore_empty=True, extra="ignore")
 
     home: Path = Field(
         default_factory=lambda: Path.home() / ".nadg",
@@ -58,17 +61,37 @@ class Settings(BaseSettings):
         default=(), description="the most that workers started here allow an attempt, whatever its plan asks for"
     )
     grace_seconds: float = Field(
-        default=5.0, gt=0, description="how long a worker may be out of reach before its attempts are lost"
+        default=5.0,
+        gt=0,
+        le=DAY_SECONDS,
+        allow_inf_nan=False,
+        description="how long a worker may be out of reach before its attempts are lost",
     )
     no_worker_seconds: float = Field(
-        default=10.0, gt=0, description="how long an attempt waits when no worker can take it"
+        default=10.0,
+        gt=0,
+        le=DAY_SECONDS,
+        allow_inf_nan=False,
+        description="how long an attempt waits when no worker can take it",
     )
     lease_seconds: float = Field(
-        default=15.0, gt=1, description="how long a run stays with a master that gives no sign of life"
+        default=15.0,
+        gt=1,
+        le=DAY_SECONDS,
+        allow_inf_nan=False,
+        description="how long a run stays with a master that gives no sign of life",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="warning", description="what the log on stderr shows"
     )
+
+    @field_validator("home", mode="before")
+    @classmethod
+    def _refuse_blank(cls, value: object) -> object:
+        """An empty text is ignored, as if the variable were unset; spaces would name a folder."""
+        if isinstance(value, str) and not value.strip():
+            raise ValueError("the folder's name is blank; name a folder, or unset the variable")
+        return value
 
     @field_validator("worker_urls", mode="before")
     @classmethod

@@ -35,8 +35,22 @@ class Home:
 
     @property
     def database(self) -> str | Path:
-        """The configured URL, or the SQLite file here."""
-        return self._settings.database_url or self.folder / "nadg.db"
+        """The configured URL, or the SQLite file here.
+
+        Raises UserError where that is none, without showing it: it may hold a password.
+        """
+        url = self._settings.database_url
+        if not url:
+            return self.folder / "nadg.db"
+        if "://" not in url:
+            raise UserError("NADG_DATABASE_URL: is not a URL; write sqlite:////folder/file.db")
+        from nadg.store.dialect import locate  # here: a worker, which has a home too, loads no database
+
+        try:
+            locate(url)
+        except UserError as error:
+            raise UserError(f"NADG_DATABASE_URL: {error}") from error
+        return url
 
     @property
     def blobs(self) -> Path:

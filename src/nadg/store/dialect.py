@@ -45,7 +45,7 @@ def locate(url_or_path: str | Path) -> URL:
     try:
         url = make_url(url_or_path)
     except ArgumentError as error:
-        raise UserError(f"database {url_or_path!r} is not a URL; write sqlite:////folder/file.db") from error
+        raise UserError("the database's URL cannot be read; write sqlite:////folder/file.db") from error
     if url.drivername not in ("sqlite", "sqlite+pysqlite"):
         raise UserError(f"database {url.drivername}:// is not supported; write sqlite:////folder/file.db")
     if not url.database or url.database == ":memory:":

@@ -1,0 +1,87 @@
+"""Settings that do not fit, through the real command: one sentence that names the variable, exit code 2."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from nadg.cli.main import run_command_line
+
+SECONDS = ("NADG_GRACE_SECONDS", "NADG_NO_WORKER_SECONDS", "NADG_LEASE_SECONDS")
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder to work in, and a user's own folder beside it."""
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    monkeypatch.setenv("HOME", str(tmp_path / "user"))
+    monkeypatch.delenv("NADG_HOME", raising=False)
+    return here
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    assert run_command_line(arguments) == 2
+    streams = capsys.readouterr()
+    assert streams.out == ""
+    assert (streams.err.startswith("nadg: "), streams.err.count("\n")) == (True, 1), streams.err
+    return streams.err
+
+
+@pytest.mark.parametrize("place", ["environment", ".env"])
+def test_an_empty_setting_counts_as_unset(place: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ("NADG_HOME", "NADG_DATABASE_URL", "NADG_WORKER_TOKEN", "NADG_MIN_SANDBOX", "NADG_WORKERS")
+    if place == ".env":
+        (folder / ".env").write_text("".join(f"{one}=\n" for one in names))
+    else:
+        for one in names:
+            monkeypatch.setenv(one, "")
+    assert run_command_line(["runs", "list"]) == 0
+    assert [one.name for one in folder.iterdir() if one.name != ".env"] == []
+    assert (folder.parent / "user" / ".nadg" / "nadg.db").is_file()
+
+
+def test_a_home_of_spaces_is_refused(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NADG_HOME", "  ")
+    assert "NADG_HOME: the folder's name is blank" in refused(capsys, "runs", "list")
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "url", ["foo", "s3cret.db", "postgresql://s3cret@x/y", "sqlite://", "sqlite:s3cret://x:y:z"]
+)
+def test_a_database_that_cannot_be_one_is_refused_by_the_variables_name(
+    url: str, folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NADG_DATABASE_URL", url)
+    said = refused(capsys, "runs", "list")
+    assert "NADG_DATABASE_URL: " in said
+    assert "write sqlite:////folder/file.db" in said
+    assert "s3cret" not in said
+    assert list(folder.iterdir()) == []
+
+
+def test_a_database_url_is_used(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NADG_DATABASE_URL", f"sqlite:///{folder}/mine.db")
+    assert run_command_line(["runs", "list"]) == 0
+    assert (folder / "mine.db").is_file()
+
+
+@pytest.mark.parametrize("name", SECONDS)
+@pytest.mark.parametrize("value", ["inf", "-inf", "nan", "1e308", "86401", "0", "-1"])
+def test_times_are_finite_and_at_most_a_day(
+    name: str, value: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    assert f"nadg: {name}: " in refused(capsys, "runs", "list")
+
+
+@pytest.mark.parametrize("name", SECONDS)
+@pytest.mark.parametrize("value", ["1.5", "86400"])
+def test_times_of_up_to_a_day_are_taken(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, value)
+    assert run_command_line(["runs", "list"]) == 0
