@@ -35,7 +35,7 @@ class Settings(BaseSettings):
         default_factory=lambda: os.cpu_count() or 1,
         ge=0,
         le=1024,
-        description="local worker processes of `nadg up`, and of `nadg run` where no grid is up",
+        description="local worker processes of `nadg up`, and of `nadg run` where no other worker answers",
     )
     worker_token: SecretStr | None = Field(
         default=None,
