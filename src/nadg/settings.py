@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from nadg.domain.named_limits import NamedLimits, read_limits, split_limits
 from nadg.domain.tier import Tier
+from nadg.domain.token import flaw_of_token
 
 DAY_SECONDS = 86_400
 """The longest time that a setting may name; what is meant to be endless would be a run that never ends."""
@@ -91,6 +92,14 @@ class Settings(BaseSettings):
         """An empty text is ignored, as if the variable were unset; spaces would name a folder."""
         if isinstance(value, str) and not value.strip():
             raise ValueError("the folder's name is blank; name a folder, or unset the variable")
+        return value
+
+    @field_validator("worker_token")
+    @classmethod
+    def _check_token(cls, value: SecretStr | None) -> SecretStr | None:
+        flaw = None if value is None else flaw_of_token(value.get_secret_value())
+        if flaw is not None:
+            raise ValueError(flaw)
         return value
 
     @field_validator("worker_urls", mode="before")

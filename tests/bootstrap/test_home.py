@@ -32,6 +32,13 @@ def test_an_empty_token_protects_nothing(tmp_path: Path) -> None:
         home(tmp_path).worker_token()
 
 
+def test_a_token_file_that_no_header_can_carry_is_refused_unseen(tmp_path: Path) -> None:
+    (tmp_path / "worker.token").write_bytes(b"s3cret-\xff\xc3\xa9")
+    with pytest.raises(UserError, match="printable ASCII") as caught:
+        home(tmp_path).worker_token()
+    assert "s3cret" not in str(caught.value)
+
+
 def test_what_stands_in_the_way_is_named(tmp_path: Path) -> None:
     (tmp_path / "worker.token").mkdir()
     for name in ("blobs", "logs", "workers"):

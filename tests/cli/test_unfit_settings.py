@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -85,3 +88,34 @@ def test_times_are_finite_and_at_most_a_day(
 def test_times_of_up_to_a_day_are_taken(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, value)
     assert run_command_line(["runs", "list"]) == 0
+
+
+@pytest.mark.parametrize("token", ["s3cret-\u00e9", "s3cret\nnext", " s3cret", "s3cret\x07", "s3cret\t"])
+def test_a_token_that_no_header_can_carry_is_refused_unseen(
+    token: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NADG_WORKER_TOKEN", token)
+    for arguments in (["worker", "--port", "0"], ["workers", "test", "http://127.0.0.1:9"], ["runs", "list"]):
+        said = refused(capsys, *arguments)
+        assert "NADG_WORKER_TOKEN: a token is printable ASCII" in said
+        assert "s3cret" not in said
+
+
+def test_a_token_that_others_could_guess_is_refused_where_they_could_try(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NADG_WORKER_TOKEN", "s3cret".ljust(15, "x"))
+    said = refused(capsys, "worker", "--host", "0.0.0.0", "--port", "0")
+    assert "NADG_WORKER_TOKEN: the token is shorter than 16 characters" in said
+    assert "secrets.token_urlsafe(32)" in said
+    assert "s3cret" not in said
+
+
+@pytest.mark.parametrize(("host", "length"), [("0.0.0.0", 16), ("127.0.0.1", 1)])
+def test_a_token_that_is_long_enough_for_its_host_is_taken(host: str, length: int, tmp_path: Path) -> None:
+    environment = {**os.environ, "NADG_WORKER_TOKEN": "x" * length, "NADG_HOME": str(tmp_path / "home")}
+    argv = [sys.executable, "-m", "nadg", "worker", "--host", host, "--port", "0", "--slots", "1"]
+    with subprocess.Popen(argv, env=environment, stdout=subprocess.PIPE, text=True) as worker:
+        assert worker.stdout is not None
+        assert '"event":"ready"' in worker.stdout.readline()
+        worker.terminate()

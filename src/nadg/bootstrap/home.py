@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from nadg.domain.errors import UserError
+from nadg.domain.token import flaw_of_token
 from nadg.settings import Settings
 
 FOR_OTHERS = 0o077
@@ -77,11 +78,13 @@ class Home:
         try:
             if not self.token_file.exists():
                 self._create_token()
-            token = self.token_file.read_text().strip()
+            token = self.token_file.read_text(errors="replace").strip()
         except OSError as error:
             raise self._unusable(self.token_file, error) from error
         if not token:
             raise UserError(f"{self.token_file} is empty; delete it, and a new token is made")
+        if flaw := flaw_of_token(token):
+            raise UserError(f"{self.token_file}: {flaw}, or delete the file, and a new one is made")
         return token
 
     def _create_token(self) -> None:
