@@ -6,11 +6,18 @@ Only the CLI and the composition root read this; everything else is given plain 
 from __future__ import annotations
 
 import os
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    DotEnvSettingsSource,
+    EnvSettingsSource,
+    NoDecode,
+    SettingsConfigDict,
+)
 
 from nadg.domain.named_limits import NamedLimits, read_limits, split_limits
 from nadg.domain.tier import Tier
@@ -18,6 +25,9 @@ from nadg.domain.token import flaw_of_token
 
 DAY_SECONDS = 86_400
 """The longest time that a setting may name; what is meant to be endless would be a run that never ends."""
+
+NOT_OURS = ("NADG_PYTHON", "NADG_VENV", "NADG_FUZZ_FACTOR", "NADG_SECRET_TOKEN")
+"""Variables of our prefix that are no settings: quick-start.sh reads the first two, the tests the others."""
 
 
 class Settings(BaseSettings):
@@ -115,3 +125,11 @@ class Settings(BaseSettings):
     def _read_limits(cls, value: object) -> object:
         """`NAME=VALUE`, separated by commas."""
         return read_limits(split_limits(value)) if isinstance(value, str) else value
+
+
+def unknown_variables() -> dict[str, str]:
+    """The variables of our prefix, here or in `.env`, that nobody reads; each with the one it may be meant for."""
+    known = [f"NADG_{name.upper()}" for name in Settings.model_fields] + list(NOT_OURS)
+    read = [*EnvSettingsSource(Settings).env_vars, *DotEnvSettingsSource(Settings).env_vars]
+    names = {name.upper() for name in read if name.upper().startswith("NADG_")}
+    return {name: next(iter(get_close_matches(name, known, 1)), "") for name in sorted(names - set(known))}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from nadg.cli.main import run_command_line
+from nadg.settings import NOT_OURS, Settings
 
+ROOT = Path(__file__).parents[2]
 SECONDS = ("NADG_GRACE_SECONDS", "NADG_NO_WORKER_SECONDS", "NADG_LEASE_SECONDS")
 
 
@@ -119,3 +122,36 @@ def test_a_token_that_is_long_enough_for_its_host_is_taken(host: str, length: in
         assert worker.stdout is not None
         assert '"event":"ready"' in worker.stdout.readline()
         worker.terminate()
+
+
+def test_a_variable_that_is_no_setting_is_told_with_the_one_it_may_mean(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / ".env").write_text("NADG_WORKER=1\nOTHER=1\n")
+    monkeypatch.setenv("NADG_MIN_SANBOX", "namespaces")
+    monkeypatch.setenv("NADG_\x1bqqqqqq", "1")
+    assert run_command_line(["runs", "list"]) == 0
+    assert capsys.readouterr().err.splitlines() == [
+        "nadg: there is no setting NADG_\\x1bQQQQQQ; it is ignored; see docs/SETTINGS.md",
+        "nadg: there is no setting NADG_MIN_SANBOX; did you mean NADG_MIN_SANDBOX? see docs/SETTINGS.md",
+        "nadg: there is no setting NADG_WORKER; did you mean NADG_WORKERS? see docs/SETTINGS.md",
+    ]
+
+
+def test_variables_that_are_known_are_not_told(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NADG_PYTHON", "python3")
+    monkeypatch.setenv("NADG_FUZZ_FACTOR", "3")
+    (folder / ".env").write_text("NADG_WORKERS=1\nNADG_VENV=x\n")
+    assert run_command_line(["runs", "list"]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_every_variable_of_the_prefix_that_is_read_somewhere_is_known() -> None:
+    files = [ROOT / "quick-start.sh", *(ROOT / "tests").rglob("*.py"), *(ROOT / "src").rglob("*.py")]
+    read = re.compile(r"""(?:environ(?:\.get)?[(\[]["']|\$\{|_VARIABLE = ["']|\[')(NADG_[A-Z_]+)""")
+    found = {name for file in files for name in read.findall(file.read_text(encoding="utf-8"))}
+    known = {f"NADG_{name.upper()}" for name in Settings.model_fields}
+    assert {"NADG_PYTHON", "NADG_FUZZ_FACTOR"} <= found
+    assert found - known == set(NOT_OURS)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
+from nadg.cli.render.safe import one_line
 from nadg.domain.errors import UserError
 
 if TYPE_CHECKING:
@@ -11,11 +13,17 @@ if TYPE_CHECKING:
 
 
 def read_settings() -> Settings:
-    """The settings of this process. Raises UserError, naming each variable, where a value is unfit."""
+    """The settings of this process, after a word about variables that are none.
+
+    Raises UserError, naming each variable, where a value is unfit.
+    """
     from pydantic import ValidationError
 
-    from nadg.settings import Settings
+    from nadg.settings import Settings, unknown_variables
 
+    for name, meant in unknown_variables().items():
+        hint = f"did you mean {meant}?" if meant else "it is ignored;"
+        print(f"nadg: there is no setting {one_line(name)}; {hint} see docs/SETTINGS.md", file=sys.stderr)
     try:
         return Settings()
     except ValidationError as error:
