@@ -155,3 +155,8 @@ def test_every_variable_of_the_prefix_that_is_read_somewhere_is_known() -> None:
     known = {f"NADG_{name.upper()}" for name in Settings.model_fields}
     assert {"NADG_PYTHON", "NADG_FUZZ_FACTOR"} <= found
     assert found - known == set(NOT_OURS)
+
+
+def test_a_dot_env_file_of_another_encoding_is_told(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / ".env").write_bytes(b"NADG_WORKERS=\xff\n")
+    assert "the file .env in this folder is not UTF-8 text" in refused(capsys, "runs", "list")

@@ -21,11 +21,13 @@ def read_settings() -> Settings:
 
     from nadg.settings import Settings, unknown_variables
 
-    for name, meant in unknown_variables().items():
-        hint = f"did you mean {meant}?" if meant else "it is ignored;"
-        print(f"nadg: there is no setting {one_line(name)}; {hint} see docs/SETTINGS.md", file=sys.stderr)
     try:
+        for name, meant in unknown_variables().items():
+            hint = f"did you mean {meant}?" if meant else "it is ignored;"
+            print(f"nadg: there is no setting {one_line(name)}; {hint} see docs/SETTINGS.md", file=sys.stderr)
         return Settings()
+    except UnicodeDecodeError:
+        raise UserError("the file .env in this folder is not UTF-8 text; save it as UTF-8, or move it") from None
     except ValidationError as error:
         raise UserError("; ".join(_sentence(one["loc"], one["msg"]) for one in error.errors())) from None
 

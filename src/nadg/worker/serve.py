@@ -49,7 +49,12 @@ def serve(settings: WorkerSettings, *, stop_on_eof: bool = False) -> None:
 
     Raises UserError where it must not or cannot listen, SandboxUnavailable where it cannot isolate.
     """
-    asyncio.run(_serve(settings, stop_on_eof))
+    try:
+        asyncio.run(_serve(settings, stop_on_eof))
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        raise OSError(error.errno, error.strerror, settings.root) from error  # such as a full disk: say which
 
 
 async def _serve(settings: WorkerSettings, stop_on_eof: bool) -> None:
