@@ -48,9 +48,16 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
         (["run", "  "], "the command is empty"),
         (["plan", ""], "the command is empty"),
         (["run", "x", "--plan", "y.yaml"], "not both"),
-        (["run", "--plan", "missing.yaml"], "'missing.yaml'"),
+        (["run", "--plan", "missing.yaml"], "'missing.yaml' (looked in "),
         (["run", "x", "--input", "missing.csv"], "'missing.csv'"),
         (["run", "x", "--min-sandbox", "paper"], "'--min-sandbox'"),
+        (["run", "x", "--min-sandbox", "vm"], "'--min-sandbox': 'vm' is not one of"),
+        (["run", "--plan", "/etc"], "--plan: '/etc' is a folder; name a plan file in it\n"),
+        (["run", "--plan", "/dev/null"], "--plan: '/dev/null' is no regular file"),
+        (["run", "--plan", "/missing.yaml"], "--plan: there is no file '/missing.yaml'; check the path\n"),
+        (["run", "x", "--input", "/missing.csv"], "no file or folder '/missing.csv'; check the path\n"),
+        (["run", "x", "--out", "/proc/x"], "--out: the folder '/proc/x' cannot be made"),
+        (["run", "x", "--out", "y" * 300], "cannot be made (File name too long)"),
         (["workers"], "Missing command"),
         (["workers", "status", "1", "asleep"], "asleep"),
         (["plan", "x", "--input", "nowhere"], "'nowhere'"),
@@ -150,6 +157,7 @@ def test_inputs_that_clash_or_hold_nothing_are_refused(home: Path) -> None:
 def test_the_out_folder_must_be_free(home: Path) -> None:
     assert checked_out_folder(None) is None
     assert checked_out_folder(home / "new" / "deep") == home / "new" / "deep"
+    assert list(home.iterdir()) == [], "a trial leaves nothing behind"
     (home / "file").touch()
     with pytest.raises(UserError, match="is a file"):
         checked_out_folder(home / "file")

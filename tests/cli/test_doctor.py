@@ -40,7 +40,7 @@ from nadg.sandbox.reach import make_reachable
 from nadg.sandbox.readable import readable_paths
 
 paths, home = readable_paths(), os.environ["NADG_HOME"]
-os.mkdir(home)
+os.mkdir(home, 0o700)
 os.chown(home, 4711, 4711)
 make_reachable(4711, (*paths.whole, *paths.listed, sys.base_prefix + "/bin"), home)
 privileges.become(4711)

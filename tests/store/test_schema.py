@@ -228,3 +228,19 @@ def test_the_tables_and_statements_suit_postgresql_too() -> None:
         assert len(statements) > 4
         for statement in statements:
             statement.compile(dialect=other)
+
+
+def test_the_files_are_their_owners_alone(tmp_path: Path, clock: Clock) -> None:
+    place = tmp_path / "nadg.db"
+    wal, shm = tmp_path / "nadg.db-wal", tmp_path / "nadg.db-shm"
+
+    async def modes() -> list[int]:
+        async with open_store(place, clock) as store:
+            await store.workers.add("http://127.0.0.1:1")
+            return [one.stat().st_mode & 0o777 for one in (place, wal, shm)]
+
+    assert asyncio.run(modes()) == [0o600] * 3
+    for one in (place, wal, shm):
+        one.touch()
+        one.chmod(0o644)
+    assert asyncio.run(modes()) == [0o600] * 3

@@ -102,6 +102,20 @@ def test_a_body_that_is_no_json_or_too_large_is_refused(shared_worker: Any) -> N
     assert post(shared_worker, task={"skill": "text.sentiment"}).status_code == 422
 
 
+@pytest.mark.parametrize("door", ["/execute", "/execute-python"])
+@pytest.mark.parametrize("kind", [None, "text/plain", "application/x-www-form-urlencoded", "application/jsonx"])
+def test_a_body_that_is_not_said_to_be_json_is_told_how(shared_worker: Any, door: str, kind: str | None) -> None:
+    headers = {"X-NADG-AUTH": shared_worker.token} | ({"Content-Type": kind} if kind else {})
+    answer = httpx.post(shared_worker.url + door, content=b'{"task": "result = 1"}', headers=headers)
+    assert answer.status_code == 422
+    assert "`Content-Type: application/json`" in answer.json()["detail"]
+    headers["Content-Type"] = "application/json; charset=utf-8"
+    answer = httpx.post(shared_worker.url + door, content=b'{"task": "result = 1"}', headers=headers, timeout=60)
+    assert answer.json()["status"] == "completed"
+    answer = httpx.post(shared_worker.url + door, content=b'{"task": 1}', headers=headers)
+    assert answer.json()["detail"].startswith("task")
+
+
 def test_a_task_that_takes_too_long_is_408_and_is_dead(shared_worker: Any) -> None:
     answer = post(shared_worker, task=SPIN, timeout=0.3, task_id="slow")
     body = answer.json()

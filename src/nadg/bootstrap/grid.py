@@ -152,7 +152,7 @@ class Grid:
 async def open_grid(
     settings: Settings, *, workers: int | None = None, watcher: Watcher | None = None
 ) -> AsyncIterator[Grid]:
-    """A grid for the length of a `with`. With `workers`, so many local ones of its own are started."""
+    """A grid for the length of a `with`. With `workers`, so many local ones join those that are there."""
     home, clock = Home(settings), SystemClock()
     blobs = BlobFolder(home.blobs)
     collect_garbage_seldom()

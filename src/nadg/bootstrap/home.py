@@ -5,10 +5,17 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import sys
 from pathlib import Path
 
 from nadg.domain.errors import UserError
+from nadg.domain.token import flaw_of_token
 from nadg.settings import Settings
+
+FOR_OTHERS = 0o077
+"""The rights of a file's group and of everyone else."""
+OWN_NAMES = ("nadg.db", "worker.token", "blobs", "logs", "workers")
+"""How the names begin of what NADG keeps in its home."""
 
 
 class Home:
@@ -23,13 +30,28 @@ class Home:
             raise UserError(
                 f"NADG_HOME={self.folder}: cannot be made ({error.strerror}); name a writable folder"
             ) from error
+        close_to_others(self.folder)
         if not os.access(self.folder, os.W_OK | os.X_OK):
             raise UserError(f"NADG_HOME={self.folder}: cannot be written to; name a writable folder")
 
     @property
     def database(self) -> str | Path:
-        """The configured URL, or the SQLite file here."""
-        return self._settings.database_url or self.folder / "nadg.db"
+        """The configured URL, or the SQLite file here.
+
+        Raises UserError where that is none, without showing it: it may hold a password.
+        """
+        url = self._settings.database_url
+        if not url:
+            return self.folder / "nadg.db"
+        if "://" not in url:
+            raise UserError("NADG_DATABASE_URL: is not a URL; write sqlite:////folder/file.db")
+        from nadg.store.dialect import locate  # here: a worker, which has a home too, loads no database
+
+        try:
+            locate(url)
+        except UserError as error:
+            raise UserError(f"NADG_DATABASE_URL: {error}") from error
+        return url
 
     @property
     def blobs(self) -> Path:
@@ -56,11 +78,13 @@ class Home:
         try:
             if not self.token_file.exists():
                 self._create_token()
-            token = self.token_file.read_text().strip()
+            token = self.token_file.read_text(errors="replace").strip()
         except OSError as error:
             raise self._unusable(self.token_file, error) from error
         if not token:
             raise UserError(f"{self.token_file} is empty; delete it, and a new token is made")
+        if flaw := flaw_of_token(token):
+            raise UserError(f"{self.token_file}: {flaw}, or delete the file, and a new one is made")
         return token
 
     def _create_token(self) -> None:
@@ -86,3 +110,33 @@ class Home:
         return UserError(
             f"NADG_HOME={self.folder}: {path.name} cannot be used ({error.strerror}); mend or move it"
         )
+
+
+def close_to_others(folder: Path) -> None:
+    """Let nobody but its owner into the home, saying so where that is new.
+
+    Raises UserError where the folder is another user's, or holds what may be meant for others: a shared
+    folder such as /tmp is not ours to close.
+    """
+    found = folder.stat()
+    if found.st_uid != os.geteuid():
+        raise UserError(
+            f"NADG_HOME={folder}: belongs to another user, who could read every plan and the token; "
+            "name a folder of your own"
+        )
+    if not found.st_mode & FOR_OTHERS:
+        return
+    try:
+        foreign = sorted(one.name for one in folder.iterdir() if not one.name.startswith(OWN_NAMES))
+        if foreign:
+            raise UserError(
+                f"NADG_HOME={folder}: other users may enter it, and it holds {foreign[0]!r}, which is not NADG's; "
+                f"name a folder for NADG alone, or close this one: chmod 700 {folder}"
+            )
+        folder.chmod(0o700)
+    except OSError as error:
+        raise UserError(
+            f"NADG_HOME={folder}: other users may enter it, and it cannot be closed to them ({error.strerror}); "
+            "name another folder"
+        ) from error
+    print(f"NADG_HOME={folder} was open to other users; now only you may enter it", file=sys.stderr, flush=True)

@@ -38,7 +38,12 @@ class PoolWatcher(Protocol):
 
 
 class WorkerPool:
-    """Gives an engine its workers; its end stops those that it started."""
+    """Gives an engine its workers; its end stops those that it started.
+
+    `own` local ones are started beside those that are registered or named in the settings; with None, as many
+    as the settings say, and only where none of the others answers. With `register` local ones are all there
+    are, and other processes find them in the registry.
+    """
 
     def __init__(
         self,
@@ -82,9 +87,8 @@ class WorkerPool:
         """Have workers connected, and say how many. Raises UserError where none can be had."""
         async with self._ensured:
             if not self._ready:
-                reached = await self._connect_known(watcher) if self._own is None else 0
-                if not reached:
-                    await self._start_local(self._settings.workers if self._own is None else self._own)
+                reached = 0 if self._register else await self._connect_known(watcher)
+                await self._start_local(self._wanted(reached), reached)
                 self._watching = self._tasks.create_task(self._watch(watcher))
                 self._ready = True
         views = self._engine.workers()
@@ -97,7 +101,7 @@ class WorkerPool:
         """Link to every registered or configured worker that answers; how many did."""
         nodes = [node for node in await self._store.workers.list() if node.reason != SET_BY_HAND]
         self._nodes = {node.vm_url: node for node in nodes}
-        named = [checked_worker_url(url) for url in self._settings.worker_urls]
+        named = [_named_url(url) for url in self._settings.worker_urls]
         urls = list(dict.fromkeys([*self._nodes, *named]))
         answers = await asyncio.gather(*(self._ask(url) for url in urls))
         for url, answer in zip(urls, answers, strict=True):
@@ -129,15 +133,27 @@ class WorkerPool:
 
     # -- workers of our own
 
-    async def _start_local(self, count: int) -> None:
-        if count == 0:
+    def _wanted(self, reached: int) -> int:
+        """How many to start: as many as were asked for, else the settings' where there is no other worker."""
+        if self._own is not None:
+            return self._own
+        return 0 if reached else self._settings.workers
+
+    async def _start_local(self, count: int, reached: int) -> None:
+        """Start so many beside those that were reached. Raises UserError where that gives no worker at all."""
+        asked = "NADG_WORKERS" if self._own is None else "--workers"
+        if not count and self._register:
+            raise UserError("NADG_WORKERS is 0, and `nadg up` starts local workers; give it --workers 1 or more")
+        if not count and not reached:
             raise UserError(
-                "there is no worker: none that is registered answers, and NADG_WORKERS (or --workers) is 0; "
+                f"there is no worker: none that is registered answers, and {asked} is 0; "
                 "set it to 1 or more, start `nadg up`, or register a worker with `nadg workers add URL`"
             )
+        if not count:
+            return
         launches = create_launches(self._settings, self._home, count)
         await self._stack.enter_async_context(LocalWorkers(self._engine, launches))
-        await self._engine.wait_ready(count, READY_SECONDS)
+        await self._engine.wait_ready(reached + count, READY_SECONDS)
 
     # -- the registry
 
@@ -181,6 +197,13 @@ def checked_worker_url(url: str) -> str:
     return url.rstrip("/")
 
 
+def _named_url(url: str) -> str:
+    try:
+        return checked_worker_url(url)
+    except UserError as error:
+        raise UserError(f"NADG_WORKER_URLS: {error}") from error
+
+
 async def ask(url: str, token: str) -> WorkerInfo:
     """What the worker at this URL says of itself. Raises UserError where it gives no such answer."""
     try:
@@ -189,7 +212,8 @@ async def ask(url: str, token: str) -> WorkerInfo:
     except TimeoutError:
         raise UserError(f"{url} gave no answer in {ASK_SECONDS:g} s; is a worker running there?") from None
     except (LinkLost, LinkRefused, OSError) as error:
-        raise UserError(f"{url} cannot be used: {error}") from error
+        reason = str(error)
+        raise UserError(reason if url in reason else f"{url} cannot be used: {reason}") from error
 
 
 async def test_worker(settings: Settings, url: str) -> WorkerInfo:

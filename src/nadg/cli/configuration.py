@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
+from nadg.cli.render.safe import one_line
 from nadg.domain.errors import UserError
 
 if TYPE_CHECKING:
@@ -11,13 +13,21 @@ if TYPE_CHECKING:
 
 
 def read_settings() -> Settings:
-    """The settings of this process. Raises UserError, naming each variable, where a value is unfit."""
+    """The settings of this process, after a word about variables that are none.
+
+    Raises UserError, naming each variable, where a value is unfit.
+    """
     from pydantic import ValidationError
 
-    from nadg.settings import Settings
+    from nadg.settings import Settings, unknown_variables
 
     try:
+        for name, meant in unknown_variables().items():
+            hint = f"did you mean {meant}?" if meant else "it is ignored;"
+            print(f"nadg: there is no setting {one_line(name)}; {hint} see docs/SETTINGS.md", file=sys.stderr)
         return Settings()
+    except UnicodeDecodeError:
+        raise UserError("the file .env in this folder is not UTF-8 text; save it as UTF-8, or move it") from None
     except ValidationError as error:
         raise UserError("; ".join(_sentence(one["loc"], one["msg"]) for one in error.errors())) from None
 

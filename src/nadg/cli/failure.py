@@ -57,8 +57,8 @@ def _is_usage_error(error: BaseException) -> bool:
 
 
 def _usage_sentence(error: BaseException) -> str:
-    """Typer's own words, ending with where to read more."""
-    message = getattr(error, "format_message", lambda: str(error))()
+    """Typer's own words, without the name of an exception inside, ending with where to read more."""
+    message = getattr(error, "format_message", lambda: str(error))().replace("Value error, ", "")
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "nadg"
     return f"{message.rstrip('.')}; see `{path} --help`"

@@ -12,7 +12,7 @@ import msgspec
 
 from nadg.cli.console import create_console
 from nadg.cli.failure import FAILED, INTERRUPTED, StoppedAtOnce
-from nadg.cli.inputs import checked_out_folder, default_out_folder, input_files
+from nadg.cli.inputs import check_plan_file, checked_out_folder, default_out_folder, input_files
 from nadg.cli.interrupt import Interruption
 from nadg.cli.render.answer import answer_renderable, folder_line, verdict
 from nadg.cli.render.plan import plan_tree
@@ -51,8 +51,8 @@ def check_source(command: str | None, plan_file: Path | None) -> None:
         raise UserError('say what to do, such as: nadg run "Summarise the reviews" --input reviews.csv')
     if command is not None and not command.strip():
         raise UserError('the command is empty; say what to do, such as "Summarise the reviews"')
-    if plan_file is not None and not plan_file.is_file():
-        raise UserError(f"--plan: there is no file {str(plan_file)!r} (looked in {Path.cwd()})")
+    if plan_file is not None:
+        check_plan_file(plan_file)
 
 
 async def carry_out(settings: Settings, request: RunRequest) -> int:

@@ -182,8 +182,11 @@ class BlobFile:
         self._hash.update(data)
         self._size += len(data)
         view = memoryview(data)
-        while view:
-            view = view[os.write(self._fd, view) :]
+        try:
+            while view:
+                view = view[os.write(self._fd, view) :]
+        except OSError as error:  # a full disk, most of all: the error of a descriptor does not say which
+            raise OSError(error.errno, error.strerror, str(self._path.parent)) from error
 
     def commit(self, expected_sha256: str | None = None) -> BlobRef:
         """Make the blob visible. Raises BlobRefused, and keeps nothing, where the hash differs."""

@@ -8,10 +8,11 @@ from __future__ import annotations
 import datetime
 import functools
 import operator
+import os
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sqlalchemy import URL, ClauseElement, Connection, Engine, NullPool, Table, create_engine, event, make_url
@@ -44,7 +45,7 @@ def locate(url_or_path: str | Path) -> URL:
     try:
         url = make_url(url_or_path)
     except ArgumentError as error:
-        raise UserError(f"database {url_or_path!r} is not a URL; write sqlite:////folder/file.db") from error
+        raise UserError("the database's URL cannot be read; write sqlite:////folder/file.db") from error
     if url.drivername not in ("sqlite", "sqlite+pysqlite"):
         raise UserError(f"database {url.drivername}:// is not supported; write sqlite:////folder/file.db")
     if not url.database or url.database == ":memory:":
@@ -53,12 +54,29 @@ def locate(url_or_path: str | Path) -> URL:
 
 
 def create_place(url: URL) -> None:
-    """Make the folder that the database file goes into. Raises UserError."""
+    """Make the folder that the database file goes into, and a file for its owner alone. Raises UserError."""
     folder = Path(url.database or "").absolute().parent
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"database folder {folder} cannot be made ({error.strerror}); choose another") from error
+    if not (url.database or "").startswith("file:"):  # a URI of SQLite's own, which only SQLite reads
+        _keep_private(Path(url.database or "").absolute())
+
+
+def _keep_private(file: Path) -> None:
+    """Plans and their code stand in it. SQLite gives the files of its log the rights of the database's.
+
+    What fails here fails again when SQLite opens the file, and is explained then.
+    """
+    with suppress(
+        OSError
+    ):  # only one that is new: to close a file ends the locks SQLite has on it in this process
+        os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    for one in (file, *(file.with_name(file.name + end) for end in ("-wal", "-shm"))):
+        with suppress(OSError):
+            if one.is_file() and one.stat().st_mode & 0o077:
+                one.chmod(0o600)
 
 
 def open_writer(url: URL, busy_seconds: float) -> Engine:

@@ -12,6 +12,8 @@ from nadg.worker.door import Door
 from nadg.worker.linkdoor import LinkDoor
 from nadg.worker.routes import WorkerParts, routes
 
+NO_JSON = "body: send JSON, and say so in the header `Content-Type: application/json`"
+
 
 def create_app(parts: WorkerParts, links: LinkDoor, token: str, *, loopback_only: bool) -> ASGIApp:
     """Everything a worker answers, behind its door."""
@@ -24,10 +26,17 @@ def create_app(parts: WorkerParts, links: LinkDoor, token: str, *, loopback_only
         await links.serve(socket)
 
     @app.exception_handler(RequestValidationError)
-    async def bad_body(_: Request, error: RequestValidationError) -> JSONResponse:
-        return JSONResponse({"detail": _one_sentence(error)}, status_code=422)
+    async def bad_body(request: Request, error: RequestValidationError) -> JSONResponse:
+        kind = request.headers.get("content-type", "")
+        detail = _one_sentence(error) if _is_json(kind) else NO_JSON
+        return JSONResponse({"detail": detail}, status_code=422)
 
     return Door(app, token, loopback_only=loopback_only)
+
+
+def _is_json(content_type: str) -> bool:
+    kind = content_type.partition(";")[0].strip().lower()
+    return kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
 
 
 def _one_sentence(error: RequestValidationError) -> str:

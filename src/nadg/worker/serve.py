@@ -18,6 +18,7 @@ import msgspec
 from nadg import __version__
 from nadg.domain.clock import SystemClock
 from nadg.domain.errors import UserError
+from nadg.domain.token import flaw_of_token
 from nadg.domain.worker import WorkerInfo
 from nadg.link.blobfolder import BlobFolder
 from nadg.link.dial import is_loopback
@@ -48,7 +49,12 @@ def serve(settings: WorkerSettings, *, stop_on_eof: bool = False) -> None:
 
     Raises UserError where it must not or cannot listen, SandboxUnavailable where it cannot isolate.
     """
-    asyncio.run(_serve(settings, stop_on_eof))
+    try:
+        asyncio.run(_serve(settings, stop_on_eof))
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        raise OSError(error.errno, error.strerror, settings.root) from error  # such as a full disk: say which
 
 
 async def _serve(settings: WorkerSettings, stop_on_eof: bool) -> None:
@@ -122,10 +128,13 @@ def _create_runner(settings: WorkerSettings, sandbox: Sandbox, blobs: BlobFolder
 def _token(settings: WorkerSettings, root: Path) -> str:
     """The token that is wanted from callers: as given, or on loopback one that is kept in a private file.
 
-    Raises UserError where others could reach the worker without a token.
+    Raises UserError where others could reach the worker without a token, or with one that they may guess.
     """
     root.mkdir(parents=True, exist_ok=True)
     if settings.token:
+        flaw = flaw_of_token(settings.token, guessable_by_others=not is_loopback(settings.host))
+        if flaw is not None:
+            raise UserError(f"NADG_WORKER_TOKEN: {flaw}")
         return settings.token
     if not is_loopback(settings.host):
         raise UserError(

@@ -23,10 +23,22 @@ JsonOption = Annotated[
     bool, typer.Option("--json", help="Print one JSON document on standard output, nothing else.")
 ]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show no plan and no progress.")]
-WorkersOption = Annotated[
+RunWorkersOption = Annotated[
     int | None,
     typer.Option(
-        "--workers", "-w", min=0, max=1024, metavar="N", help="Local worker processes. Default: one per core."
+        "--workers",
+        "-w",
+        min=0,
+        max=1024,
+        metavar="N",
+        help="Local worker processes, beside registered workers and NADG_WORKER_URLS; 0: only those. "
+        "Default: NADG_WORKERS, and none where another worker answers.",
+    ),
+]
+UpWorkersOption = Annotated[
+    int | None,
+    typer.Option(
+        "--workers", "-w", min=1, max=1024, metavar="N", help="Local worker processes. Default: NADG_WORKERS."
     ),
 ]
 DebugOption = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error. Works anywhere.")]

@@ -15,7 +15,7 @@ from nadg.cli.commands.arguments import (
     JsonOption,
     PlanOption,
     QuietOption,
-    WorkersOption,
+    RunWorkersOption,
 )
 from nadg.domain.errors import UserError
 from nadg.domain.tier import Tier, strongest
@@ -29,7 +29,7 @@ def run(
         Path | None,
         typer.Option("--out", "-o", metavar="DIR", help="Where the files go. Default: nadg-out/RUN."),
     ] = None,
-    workers: WorkersOption = None,
+    workers: RunWorkersOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     timeout: Annotated[

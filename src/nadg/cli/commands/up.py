@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
-from nadg.cli.commands.arguments import WorkersOption
+from nadg.cli.commands.arguments import UpWorkersOption
 
 
-def up(workers: WorkersOption = None) -> None:
+def up(workers: UpWorkersOption = None) -> None:
     """Start local workers and keep them until Ctrl-C.
 
     Every `nadg run` meanwhile uses them instead of starting its own.
