@@ -155,6 +155,7 @@ async def _serve(
 
         try:
             ending = await sandbox.run(_request(asked), on_output)
+            await _removals_of(sandbox)
         except asyncio.CancelledError:
             tell({"run": number, "cancelled": True})
         else:
@@ -174,6 +175,13 @@ async def _serve(
     for task in running.values():
         task.cancel()
     await asyncio.gather(*running.values(), return_exceptions=True)
+
+
+async def _removals_of(sandbox: Sandbox) -> None:
+    """Until what attempts left is removed, so that a test can look at what is there."""
+    pool = sandbox._pool
+    if pool is not None and pool._removals:
+        await asyncio.wait(pool._removals)
 
 
 def _request(asked: dict[str, Any]) -> Request:
