@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import json
 import os
 import subprocess
 import sys
@@ -19,11 +18,12 @@ from nadg.domain.limits import Limits
 from nadg.domain.tier import Tier
 from nadg.sandbox import Ending, Policy, Request, Sandbox
 from nadg.sandbox.policy import TASK_UID
+from tests.sandbox.endings import ReadsEndings
 from tests.sandbox.folder_blobs import FolderBlobs
 
 
 @dataclasses.dataclass
-class Box:
+class Box(ReadsEndings):
     """A running sandbox for synchronous tests."""
 
     runner: asyncio.Runner
@@ -38,26 +38,11 @@ class Box:
         told = output if output is not None else []
         return self.runner.run(self.sandbox.run(full, lambda stream, text: told.append((stream, text))))
 
-    def value(self, source: str, **request: Any) -> Any:
-        """The result of an attempt that must succeed."""
-        ending = self.run(source, **request)
-        assert ending.kind == "succeeded", f"{ending.reason}\n{ending.detail}\n{ending.stderr_tail}"
-        return self.decoded(ending)
-
-    def decoded(self, ending: Ending) -> Any:
-        assert ending.result is not None
-        if ending.result.blob is not None:
-            return json.loads(self.blobs.path(ending.result.blob.sha256).read_bytes())
-        return json.loads(ending.result.inline or b"")
-
     def settle(self) -> None:
         """Wait until what attempts left is removed."""
         pool = self.sandbox._pool
         if pool is not None and pool._removals:
             self.runner.run(asyncio.wait(pool._removals))
-
-    def artifacts(self, ending: Ending) -> dict[str, bytes]:
-        return {one.name: self.blobs.path(one.blob.sha256).read_bytes() for one in ending.artifacts}
 
 
 @pytest.fixture(scope="session")

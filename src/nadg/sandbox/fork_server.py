@@ -1,7 +1,7 @@
 """The zygote's loop: forks a child for every task it is asked for and reports how each one ended.
 
-An ended child is kept as a zombie until its whole process group is killed; then the worker is told its wait
-status. A status comes from the kernel and nowhere else.
+The worker is told the wait status of every child that ends; a status comes from the kernel and nowhere else. A
+child that could make processes of its own is kept as a zombie until its whole process group is killed.
 """
 
 from __future__ import annotations

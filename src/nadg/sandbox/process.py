@@ -7,7 +7,6 @@ import contextlib
 import os
 import signal
 import socket
-import sys
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -19,7 +18,6 @@ from nadg.sandbox.lane import Lane
 from nadg.sandbox.pidfds import is_dead, pid_of
 from nadg.sandbox.remove import is_empty
 
-_KIND: Final = socket.SOCK_SEQPACKET if sys.platform == "linux" else socket.SOCK_DGRAM
 _MESSAGE_BYTES: Final = 2000
 
 
@@ -51,7 +49,7 @@ class TaskProcess:
         self._work_fd: int | None = None
         self._when_over: Callable[[], None] | None = None
         self._loop = asyncio.get_running_loop()
-        self._channel, self._theirs = socket.socketpair(socket.AF_UNIX, _KIND)
+        self._channel, self._theirs = socket.socketpair(socket.AF_UNIX, protocol.SOCKET_KIND)
         self._channel.setblocking(False)
 
     @property

@@ -16,6 +16,7 @@ import math
 import os
 import socket
 import struct
+import sys
 from typing import Final
 
 import msgspec
@@ -48,6 +49,7 @@ _WAIT_STATUSES: Final = 0xFFFF
 _BYTES: Final = 1 << 63
 _TEXT_BYTES: Final = 2000
 DESCRIPTORS_BYTES: Final = socket.CMSG_SPACE(MAX_FDS * _FD.size)
+SOCKET_KIND: Final = socket.SOCK_SEQPACKET if sys.platform == "linux" else socket.SOCK_DGRAM
 CLOEXEC: Final = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 IS_CUT: Final = socket.MSG_TRUNC | socket.MSG_CTRUNC
 """Flags of a message that was longer, or had more descriptors, than its receiver had room for."""

@@ -184,7 +184,7 @@ class Sandbox:
     @contextlib.contextmanager
     def _watch(self, attempt: RunningAttempt, zygote: ZygoteProcess) -> Iterator[None]:
         """Let the watchdog see an attempt while it runs."""
-        self._running[attempt] = Watched(attempt, attempt.process.inherited_bytes, zygote.kill)
+        self._running[attempt] = Watched(attempt, zygote.kill)
         self._watchdog.wake()
         try:
             yield

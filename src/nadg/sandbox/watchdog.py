@@ -19,10 +19,9 @@ SILENCE_SECONDS: Final = 20
 
 
 class Watched(NamedTuple):
-    """A running attempt, what its zygote had resident, and how to end that zygote."""
+    """A running attempt, and how to end its zygote."""
 
     attempt: RunningAttempt
-    inherited_bytes: int
     end_zygote: Callable[[str], None]
 
 
@@ -49,30 +48,35 @@ class Watchdog:
         for one in list(self._watched()):
             self.wake()
             if one.attempt.process.has_started:
-                _check_use(one)
+                _check_use(one.attempt)
+                _note_death(one.attempt, now)
             if now - _silent_since(one.attempt, now) > SILENCE_SECONDS:
                 one.end_zygote(f"it did not answer for {SILENCE_SECONDS} s")
+
+
+def _note_death(attempt: RunningAttempt, now: float) -> None:
+    """From the death of its process on, however it came, the zygote owes word of its end."""
+    if attempt.kill_since is None and attempt.process.is_dead:
+        attempt.kill_since = now
 
 
 def _silent_since(attempt: RunningAttempt, now: float) -> float:
     """Since when the zygote owes word of this attempt: that it began, or that it ended."""
     if not attempt.process.has_started:
         return attempt.since
-    if attempt.kill_since is None and attempt.process.is_dead:
-        attempt.kill_since = now
     return now if attempt.kill_since is None else attempt.kill_since
 
 
-def _check_use(one: Watched) -> None:
+def _check_use(attempt: RunningAttempt) -> None:
     """End an attempt that holds too much memory or too many threads."""
-    limits = one.attempt.limits
-    use = _read_use(one.attempt.process)
+    limits = attempt.limits
+    use = _read_use(attempt.process)
     if use is None:
         return
-    if use.resident_bytes > one.inherited_bytes + (limits.memory_megabytes << 20):
-        one.attempt.end(Verdict("limit", f"memory limit of {limits.memory_megabytes} MiB reached"))
+    if use.resident_bytes > attempt.process.inherited_bytes + (limits.memory_megabytes << 20):
+        attempt.end(Verdict("limit", f"memory limit of {limits.memory_megabytes} MiB reached"))
     elif use.threads > limits.threads:
-        one.attempt.end(Verdict("limit", f"thread limit of {limits.threads} reached"))
+        attempt.end(Verdict("limit", f"thread limit of {limits.threads} reached"))
 
 
 class _Use(NamedTuple):

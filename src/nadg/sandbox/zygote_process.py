@@ -31,7 +31,7 @@ _THREAD_VARIABLES: Final = (
     "BLIS_NUM_THREADS",
 )
 _KEPT_VARIABLES: Final = ("TZ", "LD_LIBRARY_PATH")
-_CLOEXEC: Final = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
+_CLOEXEC: Final = protocol.CLOEXEC
 _HAS_PIDFDS: Final = int(hasattr(os, "pidfd_open"))
 """Descriptors that come with the word that a task has started."""
 _STOP_SECONDS: Final = 2
@@ -70,8 +70,7 @@ class ZygoteProcess:
         self._tasks: dict[int, TaskEvents] = {}
         self._is_retiring = False
         self._diagnostics: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 closed in stop
-        kind = socket.SOCK_SEQPACKET if sys.platform == "linux" else socket.SOCK_DGRAM
-        self._control, theirs = socket.socketpair(socket.AF_UNIX, kind)
+        self._control, theirs = socket.socketpair(socket.AF_UNIX, protocol.SOCKET_KIND)
         self._control.setblocking(False)
         self._loop = asyncio.get_running_loop()
         self._ready: asyncio.Future[protocol.ZygoteFacts] = self._loop.create_future()

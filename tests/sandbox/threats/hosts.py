@@ -18,6 +18,7 @@ import msgspec
 
 from nadg.domain.errors import SandboxUnavailable
 from nadg.sandbox import Ending
+from tests.sandbox.endings import ReadsEndings
 from tests.sandbox.folder_blobs import FolderBlobs
 from tests.sandbox.threats.combinations import Combination, obstacle
 
@@ -133,7 +134,7 @@ class Running:
 
 
 @dataclasses.dataclass
-class Box:
+class Box(ReadsEndings):
     """A running sandbox in some combination."""
 
     combination: Combination
@@ -158,21 +159,6 @@ class Box:
         if output is not None:
             output += running.output
         return ending
-
-    def value(self, source: str, **request: Any) -> Any:
-        """The result of an attempt that must succeed."""
-        ending = self.run(source, **request)
-        assert ending.kind == "succeeded", f"{ending.reason}\n{ending.detail}\n{ending.stderr_tail}"
-        return self.decoded(ending)
-
-    def decoded(self, ending: Ending) -> Any:
-        assert ending.result is not None
-        if ending.result.blob is not None:
-            return json.loads(self.blobs.path(ending.result.blob.sha256).read_bytes())
-        return json.loads(ending.result.inline or b"")
-
-    def artifacts(self, ending: Ending) -> dict[str, bytes]:
-        return {one.name: self.blobs.path(one.blob.sha256).read_bytes() for one in ending.artifacts}
 
     def control(self, source: str) -> Any:
         """The result of the same source without a sandbox, as the user that the tasks are."""
