@@ -8,10 +8,13 @@ from nadg.domain.assignment import Merge
 from nadg.domain.changes import (
     AttemptChanged,
     Change,
+    PlanSettled,
     RunChanged,
     ShardChanged,
     ShardsAdded,
     SubtaskChanged,
+    SubtaskRedefined,
+    SubtasksAdded,
 )
 from nadg.domain.ids import parse_attempt_id
 from nadg.domain.plan import Plan
@@ -82,6 +85,14 @@ class RunProgress:
                 return self._shard_changed(change)
             case AttemptChanged():
                 return self._attempt_changed(change, now)
+            case SubtasksAdded(subtasks=added):
+                self.subtasks |= {one.id: SubtaskProgress(id=one.id, title=one.title) for one in added}
+                return None
+            case SubtaskRedefined(subtask=one):
+                self.subtasks[one.id] = SubtaskProgress(id=one.id, title=one.title)
+                return self.subtasks[one.id]
+            case PlanSettled():
+                return None
             case _:
                 return self.subtasks[change.subtask_id]
 

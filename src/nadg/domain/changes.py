@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from typing import Any
 
 import msgspec
 
@@ -21,6 +22,52 @@ class RunChanged(_Change, frozen=True, kw_only=True, tag="run"):
 
     state: RunState
     reason: str = ""
+    answer: str = ""
+    """The answer that a model composed; it comes with `succeeded`."""
+
+
+class PlannedSubtask(msgspec.Struct, frozen=True, kw_only=True):
+    """A subtask of a plan that is still being written, as the plan's document has it."""
+
+    id: str
+    title: str
+    document: dict[str, Any]
+    """Its JSON form, defaults included."""
+
+
+class SubtasksAdded(_Change, frozen=True, kw_only=True, tag="subtasks_added"):
+    """The plan grew: these come after the subtasks that it has, and wait."""
+
+    subtasks: tuple[PlannedSubtask, ...]
+
+
+class SubtaskRedefined(_Change, frozen=True, kw_only=True, tag="subtask_redefined"):
+    """The plan says otherwise now: the subtask of this id waits anew, whatever its state was.
+
+    Its result and artifacts are forgotten; its shards and attempts stay as a record of what was done, and
+    new shards get the indexes after theirs.
+    """
+
+    subtask: PlannedSubtask
+
+
+class PlanSettled(_Change, frozen=True, kw_only=True, tag="plan_settled"):
+    """The plan is whole: nothing is added to it from now on."""
+
+    goal: str
+    answer: str
+    """The id of the subtask whose result is the answer."""
+
+
+class CodeChanged(_Change, frozen=True, kw_only=True, tag="code_changed"):
+    """A model mended the code of a python subtask; attempts from now on run this."""
+
+    subtask_id: str
+    code: str
+    number: int
+    """1 for the first mending."""
+    reason: str
+    """What had gone wrong."""
 
 
 class SubtaskChanged(_Change, frozen=True, kw_only=True, tag="subtask"):
@@ -70,4 +117,15 @@ class AttemptChanged(_Change, frozen=True, kw_only=True, tag="attempt"):
     outcome: Outcome | None = None
 
 
-Change = RunChanged | SubtaskChanged | ShardsAdded | ShardChanged | AttemptAdded | AttemptChanged
+Change = (
+    RunChanged
+    | SubtasksAdded
+    | SubtaskRedefined
+    | PlanSettled
+    | CodeChanged
+    | SubtaskChanged
+    | ShardsAdded
+    | ShardChanged
+    | AttemptAdded
+    | AttemptChanged
+)

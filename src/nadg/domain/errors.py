@@ -3,6 +3,12 @@
 NadgError
 ├── UserError            the request is wrong; one clear sentence; exit code 2 or HTTP 4xx
 │   └── PlanInvalid      a plan with one or more problems, all of them reported
+├── ModelError           a language model gave nothing of use
+│   ├── ModelUnavailable    its provider is down, out of reach or silent; the same may work later
+│   ├── ModelRefused        the request can never work: a bad key, an unknown model; also a UserError
+│   ├── ContentBlocked      the provider refuses this text, or would not go on with its answer
+│   ├── AnswerUnfit         cut off, or not of the shape that was asked for, even when asked again
+│   └── BudgetSpent         the run's budget has no room for another request
 ├── NotFound             a named run, worker or blob does not exist
 ├── LeaseLost            another master owns the run now; this one must stop working on it
 ├── IllegalTransition    a bug: a state was asked to make a move its table does not list
@@ -36,6 +42,30 @@ class PlanInvalid(UserError):
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(problems)
         super().__init__("; ".join(str(problem) for problem in self.problems))
+
+
+class ModelError(NadgError):
+    """A language model gave nothing of use; the message names the model and says what to do."""
+
+
+class ModelUnavailable(ModelError):
+    """The provider is down, out of reach or silent, after all tries and fallbacks."""
+
+
+class ModelRefused(ModelError, UserError):
+    """The provider will never answer this: a bad key, an unknown model, a request that it does not take."""
+
+
+class ContentBlocked(ModelError):
+    """A content filter stopped the request or its answer."""
+
+
+class AnswerUnfit(ModelError):
+    """The answer was cut off at its longest, or never had the shape that was asked for."""
+
+
+class BudgetSpent(ModelError):
+    """The run's budget does not allow another request; what is done stays done."""
 
 
 class NotFound(NadgError):

@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 
 from nadg.domain.blob import FileRef, Value
+from nadg.domain.model_calls import ModelUsage
 from nadg.domain.tier import Tier
 
 OutcomeKind = Literal["succeeded", "failed", "limit", "cancelled", "crashed"]
@@ -20,7 +21,8 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     """Where and how an attempt ran, what went in, and what it used."""
 
     worker: str
-    sandbox_tier: Tier
+    sandbox_tier: Tier | None
+    """None where no code ran: the prompt work of a language model."""
     code_sha256: str
     input_sha256s: dict[str, str]
     """Input or `needs` name to the hash of its content."""
@@ -31,6 +33,8 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     cpu_seconds: float = 0.0
     max_rss_bytes: int = 0
     skill_version: str | None = None
+    model_usage: ModelUsage | None = None
+    """What language models took; only for prompt work."""
 
     @property
     def ran(self) -> bool:

@@ -38,10 +38,15 @@ class PythonWork(_Model):
 
 
 class PromptWork(_Model):
-    """A text for a language model."""
+    """A text for a language model. What the subtask needs, reads and is repeated over is added to it as data."""
 
     kind: Literal["prompt"]
     prompt: str = Field(min_length=1, max_length=MAX_CODE_BYTES)
+    output_schema: dict[str, JsonValue] | None = Field(
+        default=None, description="JSON Schema of the answer; plain text without one"
+    )
+    model: str | None = Field(default=None, min_length=1, max_length=200)
+    max_output_tokens: int = Field(default=2048, ge=16, le=65_536)
 
 
 Work = Annotated[SkillWork | PythonWork | PromptWork, Field(discriminator="kind")]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import datetime
+import functools
 
 import msgspec
 
 from nadg.domain.assignment import Piece
 from nadg.domain.blob import FileRef, Value
 from nadg.domain.inputs import InputFile
+from nadg.domain.model_calls import Budget, CallRecord, ModelUsage
 from nadg.domain.outcome import Outcome
 from nadg.domain.plan import Plan
 from nadg.domain.states import AttemptState, RunState, ShardState, SubtaskState
@@ -22,6 +24,14 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     continue_on_failure: bool = False
     """Treat every subtask as `on_failure: continue`."""
     min_sandbox: Tier = Tier.LANDLOCK
+    budget: Budget = Budget()
+    """The most that this run may spend on language models."""
+    use_cache: bool = True
+    """Whether a model's answer may be one that was given before."""
+    max_repairs: int = 0
+    """How often a model may mend the code of a subtask that raised."""
+    compose_answer: bool = False
+    """Whether a model composes the answer from the results; else it is the answer subtask's own result."""
 
 
 class NewRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,6 +44,8 @@ class NewRun(msgspec.Struct, frozen=True, kw_only=True):
     plan: Plan
     inputs: tuple[InputFile, ...] = ()
     options: RunOptions = RunOptions()
+    planning: bool = False
+    """More subtasks are to come: the plan is still being written."""
 
 
 class Lease(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,3 +129,12 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     subtasks: tuple[SubtaskRecord, ...]
     orphaned: bool = False
     """It has not ended, and no master renews its lease: nobody carries it out."""
+    answer: str = ""
+    """The answer that a model composed, as Markdown; empty where none did."""
+    calls: tuple[CallRecord, ...] = ()
+    """Requests to language models, in order."""
+
+    @property
+    def usage(self) -> ModelUsage:
+        """What the answers of models took, all together; requests whose end is not known are left out."""
+        return functools.reduce(ModelUsage.plus, (one.usage for one in self.calls if one.usage), ModelUsage())

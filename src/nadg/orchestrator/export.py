@@ -97,7 +97,7 @@ def _attempt(attempt: AttemptRecord) -> dict[str, Any]:
         "started_at": attempt.started_at.isoformat() if attempt.started_at else None,
         "finished_at": attempt.finished_at.isoformat() if attempt.finished_at else None,
         "exit_code": receipt.exit_code if receipt else None,
-        "sandbox_tier": str(receipt.sandbox_tier) if receipt else None,
+        "sandbox_tier": str(receipt.sandbox_tier) if receipt and receipt.sandbox_tier else None,
         "code_sha256": receipt.code_sha256 if receipt else None,
         "input_sha256s": dict(receipt.input_sha256s) if receipt else {},
         "cpu_seconds": receipt.cpu_seconds if receipt else None,

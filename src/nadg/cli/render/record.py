@@ -95,6 +95,6 @@ def begun_attempts(subtask: SubtaskRecord) -> Iterator[AttemptRecord]:
 def _used(receipts: list[Receipt]) -> tuple[str, str, str]:
     if not receipts:
         return "–", "–", "–"
-    tiers = sorted({str(one.sandbox_tier) for one in receipts})
+    tiers = sorted({"model" if one.sandbox_tier is None else str(one.sandbox_tier) for one in receipts})
     most = max(one.max_rss_bytes for one in receipts)
     return duration(sum(one.cpu_seconds for one in receipts)), size(most), ", ".join(tiers)

@@ -32,11 +32,14 @@ WORK: Fields = {
     "args": "a mapping of argument names to values",
     "code": f"Python source text of 1 to {MAX_CODE_BYTES:,} bytes",
     "prompt": f"text of 1 to {MAX_CODE_BYTES:,} characters",
+    "output_schema": "a JSON Schema of the answer, as a mapping",
+    "model": "a model, such as google:gemini-3.8-flash",
+    "max_output_tokens": "a whole number from 16 to 65,536",
 }
 WORK_OF_KIND: Mapping[str, tuple[str, ...]] = {
     "skill": ("kind", "skill", "args"),
     "python": ("kind", "code"),
-    "prompt": ("kind", "prompt"),
+    "prompt": ("kind", "prompt", "output_schema", "model", "max_output_tokens"),
 }
 FOREACH: Fields = {
     "items": f"a list of at most {MAX_ITEMS:,} items",

@@ -1,0 +1,1 @@
+"""The only door to language models: gateway, rate governor, budget, prices, cache."""
