@@ -6,7 +6,7 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 
-from nadg.domain.model_calls import ModelUsage, Purpose
+from nadg.domain.model_calls import ModelUsage, Purpose, StoredAnswer
 
 DEFAULT_OUTPUT_TOKENS = 8192
 
@@ -55,6 +55,27 @@ class TextSink(Protocol):
         ...
 
 
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """A request that is about to be sent, at the most that it can come to."""
+
+    purpose: Purpose
+    model: str
+    subtask_id: str = ""
+    input_tokens: int
+    """Estimated, rather too many than too few."""
+    max_output_tokens: int
+    input_usd_per_token: float | None
+    """None where the price is not known."""
+    output_usd_per_token: float | None
+
+
+class Granted(msgspec.Struct, frozen=True, kw_only=True):
+    """Leave to send it. The budget may allow a shorter answer only."""
+
+    charge_id: str
+    max_output_tokens: int
+
+
 class Account(Protocol):
     """On whose behalf a call is made: a run, its budget and the record of what it spent."""
 
@@ -68,6 +89,23 @@ class Account(Protocol):
 
     def notice(self, text: str) -> None:
         """Tell the user something in one sentence: a wait, a fallback."""
+        ...
+
+    async def charge(self, wanted: Wanted) -> Granted:
+        """Set aside what it may cost, durably; waits while requests under way may leave room for it.
+
+        Raises BudgetSpent where the budget has no room, or where it is in dollars and the price is not known.
+        """
+        ...
+
+    async def settle(
+        self, charge_id: str, state: Literal["answered", "failed"], usage: ModelUsage, reason: str = ""
+    ) -> None:
+        """Put what it really took in place of what was set aside."""
+        ...
+
+    async def answered_from_cache(self, call: ModelCall, answer: StoredAnswer) -> None:
+        """Note an answer that no request was needed for."""
         ...
 
 
