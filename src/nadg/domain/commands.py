@@ -32,4 +32,18 @@ class GatherResult(msgspec.Struct, frozen=True, kw_only=True):
     subtask_id: str
 
 
-Command = PrepareShards | Dispatch | CancelAttempt | GatherResult
+class MendCode(msgspec.Struct, frozen=True, kw_only=True):
+    """Have a model mend code that raised; ends in CodeMended or MendingFailed."""
+
+    subtask_id: str
+    code: str
+    reason: str
+    detail: str
+    """The traceback."""
+
+
+class ComposeAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """Have a model compose the answer from the results; ends in AnswerComposed."""
+
+
+Command = PrepareShards | Dispatch | CancelAttempt | GatherResult | MendCode | ComposeAnswer

@@ -9,6 +9,7 @@ import msgspec
 from nadg.domain.assignment import Piece
 from nadg.domain.blob import FileRef, Value
 from nadg.domain.outcome import Outcome
+from nadg.domain.plan import Plan, Subtask
 
 
 class _Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="event"):
@@ -73,11 +74,55 @@ class GatherFailed(_Event, frozen=True, kw_only=True, tag="gather_failed"):
 
 
 class CancelRequested(_Event, frozen=True, kw_only=True, tag="cancel_requested"):
-    """A person, a signal or the run's deadline asks to end it. `failed` marks the deadline."""
+    """A person, a signal, the run's deadline or its budget asks to end it. `failed` marks the last two."""
 
     reason: str
     failed: bool = False
 
+
+class SubtasksPlanned(_Event, frozen=True, kw_only=True, tag="subtasks_planned"):
+    """The plan grew by these, complete and valid; each one's needs came before it."""
+
+    subtasks: tuple[Subtask, ...]
+
+
+class PlanFinished(_Event, frozen=True, kw_only=True, tag="plan_finished"):
+    """The plan is whole and valid. Where it contradicts what was planned before, this is what counts."""
+
+    plan: Plan
+
+
+class PlanningFailed(_Event, frozen=True, kw_only=True, tag="planning_failed"):
+    """There will be no whole plan."""
+
+    reason: str
+
+
+class CodeMended(_Event, frozen=True, kw_only=True, tag="code_mended"):
+    """A model wrote the code of a subtask anew, after an attempt that raised."""
+
+    subtask_id: str
+    of_code: str
+    """What it takes the place of."""
+    code: str
+
+
+class MendingFailed(_Event, frozen=True, kw_only=True, tag="mending_failed"):
+    """No code came of it; `reason` says why."""
+
+    subtask_id: str
+    of_code: str
+    reason: str
+
+
+class AnswerComposed(_Event, frozen=True, kw_only=True, tag="answer_composed"):
+    """The text of the run's answer; empty where none could be composed and the results must do."""
+
+    text: str
+
+
+ModelEvent = SubtasksPlanned | PlanFinished | PlanningFailed | CodeMended | MendingFailed | AnswerComposed
+"""What came of asking a language model."""
 
 Event = (
     RunStarted
@@ -89,6 +134,7 @@ Event = (
     | ResultGathered
     | GatherFailed
     | CancelRequested
+    | ModelEvent
 )
 
 AttemptEvent = AttemptStarted | AttemptFinished | AttemptLost

@@ -7,28 +7,27 @@ from collections.abc import Sequence
 from nadg.domain.assignment import Assignment, Code, Job, Merge, Piece, SkillCall
 from nadg.domain.blob import FileRef
 from nadg.domain.commands import Dispatch
-from nadg.domain.errors import UserError
-from nadg.domain.plan import PythonWork, SkillWork, Subtask
+from nadg.domain.plan import PromptWork, SkillWork, Subtask
 from nadg.domain.run import RunOptions
 from nadg.domain.states import SubtaskState
 from nadg.domain.tier import Tier, strongest
 from nadg.orchestrator.pieces import find_file
 from nadg.orchestrator.progress import RunProgress, SubtaskProgress
+from nadg.orchestrator.prompt_parts import PromptAssignment
 
 
 def build_assignment(run: RunProgress, command: Dispatch, inputs: Sequence[FileRef]) -> Assignment:
     """Everything for one attempt. Raises UserError where a named artifact was not made."""
     subtask = run.subtasks[command.subtask_id]
-    needs = [run.subtasks[need] for need in subtask.spec.needs]
-    met = [need for need in needs if need.state is SubtaskState.SUCCEEDED]
+    met, missing = _needs(run, subtask)
     return Assignment(
         attempt_id=command.attempt_id,
-        job=_job(subtask.spec),
+        job=_job(subtask),
         piece=_piece(subtask, command.shard_index),
         inputs=tuple(find_file(run, name, inputs) for name in subtask.spec.inputs),
         needs={need.spec.id: need.result for need in met if need.result is not None},
         needs_files={need.spec.id: need.artifacts for need in met if need.artifacts},
-        missing={need.spec.id: f"{need.state}: {need.reason}" for need in needs if need not in met},
+        missing=missing,
         limits=subtask.spec.limits,
         min_tier=demanded_tier(subtask.spec, run.options),
         labels=subtask.spec.labels,
@@ -36,23 +35,45 @@ def build_assignment(run: RunProgress, command: Dispatch, inputs: Sequence[FileR
     )
 
 
+def build_prompt(run: RunProgress, command: Dispatch, inputs: Sequence[FileRef]) -> PromptAssignment:
+    """The same for prompt work, which no worker is sent. Raises UserError where an artifact was not made."""
+    subtask = run.subtasks[command.subtask_id]
+    assert isinstance(subtask.spec.work, PromptWork)
+    met, missing = _needs(run, subtask)
+    return PromptAssignment(
+        attempt_id=command.attempt_id,
+        subtask_id=subtask.spec.id,
+        work=subtask.spec.work,
+        piece=_piece(subtask, command.shard_index),
+        inputs=tuple(find_file(run, name, inputs) for name in subtask.spec.inputs),
+        needs={need.spec.id: need.result for need in met if need.result is not None},
+        missing=missing,
+    )
+
+
+def _needs(run: RunProgress, subtask: SubtaskProgress) -> tuple[list[SubtaskProgress], dict[str, str]]:
+    """The needed subtasks that succeeded, and why others have no result."""
+    needs = [run.subtasks[need] for need in subtask.spec.needs]
+    met = [need for need in needs if need.state is SubtaskState.SUCCEEDED]
+    return met, {need.spec.id: f"{need.state}: {need.reason}" for need in needs if need not in met}
+
+
 def demanded_tier(subtask: Subtask, options: RunOptions) -> Tier:
     """The stronger of what the run and the subtask ask for."""
     return strongest(options.min_sandbox, subtask.min_sandbox)
 
 
-def _job(subtask: Subtask) -> Job:
-    match subtask.work:
-        case PythonWork(code=code):
-            return Code(code=code)
+def _job(subtask: SubtaskProgress) -> Job:
+    match subtask.spec.work:
         case SkillWork(skill=skill, args=args):
             return SkillCall(skill=skill, args=dict(args))
         case _:
-            raise UserError(f"{subtask.id}: prompt work needs a language model, and none is configured")
+            return Code(code=subtask.code)
 
 
 def _piece(subtask: SubtaskProgress, index: int) -> Piece:
     shard = subtask.shards[index]
     if not isinstance(shard.piece, Merge):
         return shard.piece
-    return Merge(parts=tuple(one.part for one in subtask.shards[:index] if one.part is not None))
+    merged = subtask.shards[subtask.first_shard : index]
+    return Merge(parts=tuple(one.part for one in merged if one.part is not None))

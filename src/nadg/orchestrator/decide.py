@@ -13,6 +13,8 @@ from nadg.domain.assignment import Part
 from nadg.domain.blob import Value
 from nadg.domain.outcome import Outcome
 from nadg.domain.states import AttemptState, RunState, ShardState, SubtaskState, is_final
+from nadg.orchestrator.growing import add_subtasks, settle_plan
+from nadg.orchestrator.mending import give_up_mending, may_mend, mend_shard, take_code
 from nadg.orchestrator.moves import (
     Decision,
     add_shards,
@@ -56,10 +58,29 @@ def decide(run: RunProgress, event: ev.Event) -> Decision:
                 fail_subtask(run, subtask, event.reason, made)
         case ev.CancelRequested():
             stop_run(run, RunState.FAILED if event.failed else RunState.CANCELLED, event.reason, made)
+        case _:
+            _written_by_a_model(run, event, made)
     _start_ready_subtasks(run, made)
     _dispatch_queued(run, made)
     _end_when_over(run, made)
     return made
+
+
+def _written_by_a_model(run: RunProgress, event: ev.ModelEvent, made: Decision) -> None:
+    match event:
+        case ev.SubtasksPlanned(subtasks=subtasks):
+            add_subtasks(run, subtasks, made)
+        case ev.PlanFinished(plan=plan):
+            settle_plan(run, plan, made)
+        case ev.PlanningFailed(reason=reason):
+            stop_run(run, RunState.FAILED, reason, made)
+        case ev.CodeMended():
+            take_code(run.subtasks[event.subtask_id], event.of_code, event.code, made)
+        case ev.MendingFailed():
+            give_up_mending(run, run.subtasks[event.subtask_id], event.of_code, event.reason, made)
+        case ev.AnswerComposed(text=text):
+            if run.stopping is None:
+                move_run(run, RunState.SUCCEEDED, "", made, answer=text)
 
 
 def _shards_prepared(run: RunProgress, event: ev.ShardsPrepared, made: Decision) -> None:
@@ -88,7 +109,8 @@ def _attempt_finished(run: RunProgress, event: ev.AttemptFinished, made: Decisio
         return
     outcome = event.outcome
     subtask, index = run.subtasks[place[0]], place[1]
-    unasked_cancel = outcome.kind == "cancelled" and not is_final(subtask.state)
+    called_off = subtask.called_off(index)
+    unasked_cancel = outcome.kind == "cancelled" and not called_off
     if outcome.kind == "crashed" or unasked_cancel:
         end_attempt(run, event.attempt_id, AttemptState.LOST, outcome, outcome.reason, made)
         try_again(run, subtask, index, outcome.receipt.worker, outcome.reason, made)
@@ -97,10 +119,14 @@ def _attempt_finished(run: RunProgress, event: ev.AttemptFinished, made: Decisio
     end_attempt(
         run, event.attempt_id, states.get(outcome.kind, AttemptState.FAILED), outcome, outcome.reason, made
     )
-    if outcome.kind == "succeeded":
+    if index < subtask.first_shard:
+        end_shard(subtask, index, ShardState.CANCELLED, "the subtask was planned anew", made)
+    elif outcome.kind == "succeeded":
         _shard_succeeded(subtask, index, outcome, made)
     elif outcome.kind == "cancelled":
         end_shard(subtask, index, ShardState.CANCELLED, outcome.reason, made)
+    elif outcome.kind == "failed" and not called_off and may_mend(run, subtask):
+        mend_shard(run, subtask, index, outcome, made)
     else:
         fail_shard(run, subtask, index, outcome.reason, made)
 
@@ -111,7 +137,7 @@ def _attempt_lost(run: RunProgress, event: ev.AttemptLost, made: Decision) -> No
         return
     run.started.discard(event.attempt_id)
     subtask, index = run.subtasks[place[0]], place[1]
-    called_off = is_final(subtask.state)
+    called_off = subtask.called_off(index)
     made.changes.append(
         ch.AttemptChanged(
             attempt_id=event.attempt_id,
@@ -149,7 +175,7 @@ def _dispatch_queued(run: RunProgress, made: Decision) -> None:
     if run.stopping is not None:
         return
     for subtask in run.subtasks.values():
-        while subtask.queued and len(run.in_flight) < run.max_in_flight:
+        while subtask.queued and not subtask.mending and len(run.in_flight) < run.max_in_flight:
             dispatch(run, subtask, subtask.queued.popleft(), made)
 
 
@@ -183,13 +209,17 @@ def _start_or_skip(run: RunProgress, subtask: SubtaskProgress, made: Decision) -
 
 def _end_when_over(run: RunProgress, made: Decision) -> None:
     over = not run.in_flight and all(is_final(subtask.state) for subtask in run.subtasks.values())
-    if not over:
+    if not over or run.planning or run.ended:
         return
     if run.stopping is not None:
         move_run(run, run.stopping, run.stop_reason, made)
         return
     answer = run.subtasks[run.plan.answer_id]
-    if answer.state is SubtaskState.SUCCEEDED:
+    if answer.state is SubtaskState.SUCCEEDED and run.options.compose_answer:
+        if not run.composing:
+            run.composing = True
+            made.commands.append(cmd.ComposeAnswer())
+    elif answer.state is SubtaskState.SUCCEEDED:
         move_run(run, RunState.SUCCEEDED, "", made)
     else:
         move_run(run, RunState.FAILED, f"{answer.spec.id} {answer.state}: {answer.reason}", made)

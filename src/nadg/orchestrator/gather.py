@@ -8,7 +8,10 @@ import msgspec
 
 from nadg.domain.assignment import Part
 from nadg.domain.blob import Blobs, FileRef, Value
+from nadg.domain.errors import UserError
+from nadg.domain.plan import PromptWork
 from nadg.orchestrator.progress import SubtaskProgress
+from nadg.orchestrator.prompt_parts import FAILED
 from nadg.orchestrator.values import encode_items, read_value
 
 
@@ -19,7 +22,7 @@ def is_single(subtask: SubtaskProgress) -> bool:
 
 def single_part(subtask: SubtaskProgress) -> Part:
     """The outcome of the only, or the merge, shard."""
-    part = subtask.shards[subtask.merge_index or 0].part
+    part = subtask.shards[subtask.first_shard if subtask.merge_index is None else subtask.merge_index].part
     assert part is not None
     return part
 
@@ -30,19 +33,33 @@ def gather_result(subtask: SubtaskProgress, blobs: Blobs) -> tuple[Value, tuple[
         part = single_part(subtask)
         return part.result, part.files
     results: list[msgspec.Raw] = []
-    for shard in subtask.shards:
+    for shard in subtask.current_shards:
         assert shard.part is not None
         data = read_value(shard.part.result, blobs)
         if shard.per_item:
             results.extend(msgspec.json.decode(data, type=list[msgspec.Raw]))
         else:
             results.append(msgspec.Raw(data))
+    if isinstance(subtask.spec.work, PromptWork):
+        _refuse_nothing_but_failures(results)
     return encode_items(results, blobs), gather_artifacts(subtask)
+
+
+def _refuse_nothing_but_failures(results: Sequence[msgspec.Raw]) -> None:
+    """Some items without an answer are no failure of the subtask; all of them are. Raises UserError."""
+    first: str | None = None
+    for raw in results:
+        value = msgspec.json.decode(raw)
+        if not isinstance(value, dict) or set(value) != {FAILED}:
+            return
+        first = first or str(value[FAILED])
+    if first is not None:
+        raise UserError(f"none of the {len(results):,} items has an answer; the first, because {first}")
 
 
 def gather_artifacts(subtask: SubtaskProgress) -> tuple[FileRef, ...]:
     """The artifacts of all shards; where two cannot stand side by side, all stand in a folder per shard."""
-    parts = [(index, shard.part.files) for index, shard in enumerate(subtask.shards) if shard.part]
+    parts = [(index, shard.part.files) for index, shard in enumerate(subtask.current_shards) if shard.part]
     files = [file for _, some in parts for file in some]
     if _can_stand_together([file.name for file in files]):
         return tuple(files)

@@ -14,22 +14,28 @@ from typing import Protocol
 
 from nadg.domain import commands as cmd
 from nadg.domain import events as ev
-from nadg.domain.assignment import Assignment, Whole
+from nadg.domain.assignment import Whole
 from nadg.domain.blob import Blobs, FileRef
 from nadg.domain.changes import Change
 from nadg.domain.clock import Clock
-from nadg.domain.errors import UserError
+from nadg.domain.errors import ModelUnavailable, UserError
+from nadg.domain.plan import PromptWork
 from nadg.domain.run import Lease, NewRun
 from nadg.domain.skill import SkillSpec
 from nadg.engines.protocol import Engine
-from nadg.orchestrator.assignments import build_assignment
+from nadg.orchestrator.assignments import build_assignment, build_prompt
 from nadg.orchestrator.decide import decide
 from nadg.orchestrator.gather import gather_result, is_single, single_part
+from nadg.orchestrator.model_access import ModelAccess
+from nadg.orchestrator.model_work import ModelWork
 from nadg.orchestrator.pieces import prepare_pieces
 from nadg.orchestrator.progress import RunProgress, SubtaskProgress, create_progress
+from nadg.orchestrator.prompt_parts import PromptAssignment
 
 CANCEL_POLL_SECONDS = 1.0
 """How often the store is asked whether another process wants the run cancelled."""
+
+NO_MODEL = "prompt work needs a language model, and none is configured: set GEMINI_API_KEY, or NADG_MODEL"
 
 BUSY_IN_FLIGHT = 32
 """With so many attempts under way, events are let gather for a moment: fewer, larger transactions."""
@@ -69,6 +75,7 @@ class RunLoop:
         skills: Mapping[str, SkillSpec],
         watcher: RunWatcher,
         lease_seconds: float = 15.0,
+        models: ModelAccess | None = None,
     ) -> None:
         self._new, self._lease = new, lease
         self._store, self._engine, self._blobs, self._clock = store, engine, blobs, clock
@@ -76,11 +83,19 @@ class RunLoop:
         self._lease_seconds = lease_seconds
         self._inputs: tuple[FileRef, ...] = tuple(file.ref for file in new.inputs)
         self._mailbox: asyncio.Queue[ev.Event] = asyncio.Queue()
-        self._progress = create_progress(new.id, new.plan, new.options, skills)
+        self._progress = create_progress(new.id, new.plan, new.options, skills, planning=new.planning)
+        self._companions: list[asyncio.Task[None]] = []
+        self._models = (
+            None if models is None else ModelWork(models, new.command, blobs, clock, self._mailbox.put_nowait)
+        )
 
     def cancel(self, reason: str) -> None:
         """Ask the run to end; what is done is kept. Harmless after its end."""
         self._mailbox.put_nowait(ev.CancelRequested(reason=reason))
+
+    def tell(self, event: ev.SubtasksPlanned | ev.PlanFinished | ev.PlanningFailed) -> None:
+        """How the plan of a run that is still being planned goes on. Harmless after the run's end."""
+        self._mailbox.put_nowait(event)
 
     def event(self, event: ev.AttemptEvent) -> None:
         """Called by the engine."""
@@ -94,11 +109,17 @@ class RunLoop:
         """Run to the end. Raises LeaseLost where another master took the run over."""
         self._mailbox.put_nowait(ev.RunStarted())
         try:
-            async with asyncio.TaskGroup() as tasks:
-                companions = [tasks.create_task(self._watch_store()), tasks.create_task(self._watch_deadline())]
+            async with contextlib.AsyncExitStack() as stack:
+                if self._models is not None:
+                    await stack.enter_async_context(self._models.prompts)
+                tasks = await stack.enter_async_context(asyncio.TaskGroup())
+                self._companions = [
+                    tasks.create_task(self._watch_store()),
+                    tasks.create_task(self._watch_deadline()),
+                ]
                 while not self._progress.ended:
                     await self._turn(await self._next_events(), tasks)
-                for companion in companions:
+                for companion in self._companions:
                     companion.cancel()
         except* Exception as group:  # noqa: BLE001  # the loop is the edge: its first failure is the run's
             raise group.exceptions[0] from None
@@ -152,22 +173,40 @@ class RunLoop:
             case cmd.Dispatch():
                 await self._dispatch(command)
             case cmd.CancelAttempt(attempt_id=attempt_id):
-                await self._engine.cancel(attempt_id)
+                await self._cancel(attempt_id)
             case cmd.PrepareShards(subtask_id=subtask_id):
                 tasks.create_task(self._prepare(self._subtask(subtask_id)))
             case cmd.GatherResult(subtask_id=subtask_id):
                 tasks.create_task(self._gather(self._subtask(subtask_id)))
+            case cmd.MendCode() if self._models is not None:
+                mending = self._models.mend(self._subtask(command.subtask_id).spec, command)
+                self._companions.append(tasks.create_task(mending))
+            case cmd.ComposeAnswer() if self._models is not None:
+                self._companions.append(tasks.create_task(self._models.compose(self._progress)))
+            case _:
+                raise ModelUnavailable("no language model is configured, but the run's options ask for one")
+
+    async def _cancel(self, attempt_id: str) -> None:
+        await self._engine.cancel(attempt_id)
+        if self._models is not None:
+            await self._models.prompts.cancel(attempt_id)
 
     async def _dispatch(self, command: cmd.Dispatch) -> None:
         try:
-            assignment: Assignment = build_assignment(self._progress, command, self._inputs)
+            if isinstance(self._subtask(command.subtask_id).spec.work, PromptWork):
+                await self._ask_model(build_prompt(self._progress, command, self._inputs))
+            else:
+                await self._engine.submit(build_assignment(self._progress, command, self._inputs), self)
         except UserError as error:
             self._mailbox.put_nowait(ev.PrepareFailed(subtask_id=command.subtask_id, reason=str(error)))
             self._mailbox.put_nowait(
                 ev.AttemptLost(attempt_id=command.attempt_id, worker="", reason=str(error), at=self._clock.now())
             )
-            return
-        await self._engine.submit(assignment, self)
+
+    async def _ask_model(self, assignment: PromptAssignment) -> None:
+        if self._models is None:
+            raise UserError(NO_MODEL)
+        await self._models.prompts.submit(assignment, self)
 
     async def _prepare(self, subtask: SubtaskProgress) -> None:
         event: ev.Event
@@ -210,7 +249,7 @@ class RunLoop:
     async def _abandon(self) -> None:
         """Leave nothing at the engine, however the loop ended."""
         for attempt_id in tuple(self._progress.in_flight):
-            await self._engine.cancel(attempt_id)
+            await self._cancel(attempt_id)
 
     def _subtask(self, subtask_id: str) -> SubtaskProgress:
         return self._progress.subtasks[subtask_id]

@@ -63,7 +63,8 @@ def end_attempt(
 
 def end_shard(subtask: SubtaskProgress, index: int, state: ShardState, reason: str, made: Decision) -> None:
     move_shard(subtask, index, state, reason, made)
-    subtask.open_shards -= 1
+    if index >= subtask.first_shard:
+        subtask.open_shards -= 1
 
 
 def move_shard(subtask: SubtaskProgress, index: int, state: ShardState, reason: str, made: Decision) -> None:
@@ -75,6 +76,7 @@ def move_shard(subtask: SubtaskProgress, index: int, state: ShardState, reason: 
 def dispatch(run: RunProgress, subtask: SubtaskProgress, index: int, made: Decision) -> None:
     shard = subtask.shards[index]
     shard.tries += 1
+    shard.code_number = subtask.code_number
     shard.current_attempt = attempt_id(run.run_id, subtask.spec.id, index, shard.tries)
     if shard.current_attempt in run.in_flight:
         raise IllegalTransition(f"attempt {shard.current_attempt} was made twice")
@@ -99,10 +101,10 @@ def try_again(
     run: RunProgress, subtask: SubtaskProgress, index: int, worker: str, reason: str, made: Decision
 ) -> None:
     shard = subtask.shards[index]
-    if is_final(subtask.state):
+    if subtask.called_off(index):
         end_shard(subtask, index, ShardState.CANCELLED, reason, made)
         return
-    given_up = gives_up_because(shard.tries, subtask.spec.max_attempts, reason)
+    given_up = gives_up_because(shard.tries - shard.mended, subtask.spec.max_attempts, reason)
     if given_up:
         fail_shard(run, subtask, index, given_up, made)
         return
@@ -166,12 +168,12 @@ def stop_run(run: RunProgress, final: RunState, reason: str, made: Decision) -> 
     """Begin to end the run: nothing new starts, what runs is cancelled. The first reason stands."""
     if run.stopping is not None:
         return
-    run.stopping, run.stop_reason = final, reason
+    run.stopping, run.stop_reason, run.planning = final, reason, False
     for subtask in run.subtasks.values():
         if not is_final(subtask.state):
             end_subtask(run, subtask, SubtaskState.CANCELLED, reason, made)
 
 
-def move_run(run: RunProgress, state: RunState, reason: str, made: Decision) -> None:
+def move_run(run: RunProgress, state: RunState, reason: str, made: Decision, answer: str = "") -> None:
     run.state = require_move(RUN_MOVES, run.state, state, f"run {run.run_id}")
-    made.changes.append(ch.RunChanged(state=state, reason=reason))
+    made.changes.append(ch.RunChanged(state=state, reason=reason, answer=answer))

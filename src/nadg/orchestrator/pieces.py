@@ -11,7 +11,7 @@ from nadg.domain.assignment import Files, Items, Piece, Rows, Whole
 from nadg.domain.blob import Blobs, FileRef
 from nadg.domain.checks.bindings import matching_inputs
 from nadg.domain.errors import UserError
-from nadg.domain.plan import Foreach
+from nadg.domain.plan import Foreach, PromptWork
 from nadg.domain.rows import TableShape, table_shape
 from nadg.orchestrator.progress import RunProgress, SubtaskProgress
 from nadg.orchestrator.values import encode_items, read_value
@@ -20,6 +20,8 @@ TARGET_SHARDS = 1000
 """Automatic shard sizes make about this many shards at most, however many items there are."""
 MIN_AUTO_ROWS = 500
 """Fewer rows than this are seldom worth a process of their own."""
+MIN_PROMPT_ROWS = 10
+"""A model is asked about each row by itself: shards only bound what is reported together."""
 
 
 def automatic_shard_size(count: int, smallest: int = 1) -> int:
@@ -41,7 +43,8 @@ def prepare_pieces(
     if foreach.files is not None:
         return _file_pieces(foreach.files, inputs, foreach)
     assert foreach.rows_of is not None
-    pieces = _row_pieces(find_file(run, foreach.rows_of, inputs), foreach, blobs)
+    smallest = MIN_PROMPT_ROWS if isinstance(subtask.spec.work, PromptWork) else MIN_AUTO_ROWS
+    pieces = _row_pieces(find_file(run, foreach.rows_of, inputs), foreach, blobs, smallest)
     if not pieces and subtask.merges:
         raise UserError(f"{foreach.rows_of} has a header but no rows; give a table with at least one row")
     return pieces
@@ -91,10 +94,10 @@ def _file_pieces(pattern: str, inputs: Sequence[FileRef], foreach: Foreach) -> t
     return tuple(Files(first=at, files=files[at : at + size]) for at in range(0, len(files), size))
 
 
-def _row_pieces(file: FileRef, foreach: Foreach, blobs: Blobs) -> tuple[Piece, ...]:
+def _row_pieces(file: FileRef, foreach: Foreach, blobs: Blobs, smallest: int) -> tuple[Piece, ...]:
     if foreach.shard_size == "auto":
         rows = _shape(file, blobs, max(1, file.blob.size)).rows
-        size = automatic_shard_size(rows, MIN_AUTO_ROWS)
+        size = automatic_shard_size(rows, smallest)
     else:
         size = foreach.shard_size
     shape = _shape(file, blobs, size)

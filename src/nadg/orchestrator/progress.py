@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from nadg.domain.assignment import Part, Piece
 from nadg.domain.blob import FileRef, Value
-from nadg.domain.plan import Plan, SkillWork, Subtask
+from nadg.domain.plan import Plan, PythonWork, SkillWork, Subtask
 from nadg.domain.run import RunOptions
 from nadg.domain.skill import SkillSpec
 from nadg.domain.states import RunState, ShardState, SubtaskState, is_final
@@ -28,6 +28,10 @@ class ShardProgress:
     lost_workers: tuple[str, ...] = ()
     part: Part | None = None
     per_item: bool = False
+    code_number: int = 0
+    """Which code its current attempt runs: 0 the plan's, 1 the first mended one."""
+    mended: int = 0
+    """How many of its tries were made again with other code."""
 
 
 @dataclass(slots=True)
@@ -46,6 +50,25 @@ class SubtaskProgress:
     merge_index: int | None = None
     result: Value | None = None
     artifacts: tuple[FileRef, ...] = ()
+    first_shard: int = 0
+    """Shards before this index were made by an earlier definition of the subtask; they count no more."""
+    code: str = ""
+    """Its python source as it stands, mended or not; empty for other work."""
+    code_number: int = 0
+    """How often that was mended."""
+    mending: bool = False
+    """A model is writing it anew: nothing of this subtask is dispatched meanwhile."""
+    failures: set[str] = field(default_factory=set)
+    """What went wrong with earlier code: when it comes again, mending does not help."""
+
+    @property
+    def current_shards(self) -> list[ShardProgress]:
+        """Those that the present definition made."""
+        return self.shards[self.first_shard :] if self.first_shard else self.shards
+
+    def called_off(self, index: int) -> bool:
+        """Whether nobody wants the outcome of this shard any more."""
+        return index < self.first_shard or is_final(self.state)
 
 
 @dataclass(slots=True)
@@ -56,6 +79,11 @@ class RunProgress:
     plan: Plan
     options: RunOptions
     subtasks: dict[str, SubtaskProgress]
+    skills: Mapping[str, SkillSpec] = field(default_factory=dict)
+    planning: bool = False
+    """More subtasks are to come, so the run cannot end yet by itself."""
+    composing: bool = False
+    """A model is composing the answer."""
     max_in_flight: int = DEFAULT_MAX_IN_FLIGHT
     state: RunState = RunState.PLANNED
     in_flight: dict[str, tuple[str, int]] = field(default_factory=dict)
@@ -81,17 +109,27 @@ def create_progress(
     options: RunOptions,
     skills: Mapping[str, SkillSpec],
     *,
+    planning: bool = False,
     max_in_flight: int = DEFAULT_MAX_IN_FLIGHT,
 ) -> RunProgress:
     """A run before its first event."""
-    subtasks = {spec.id: _subtask_progress(spec, skills) for spec in plan.subtasks}
-    return RunProgress(run_id=run_id, plan=plan, options=options, subtasks=subtasks, max_in_flight=max_in_flight)
+    return RunProgress(
+        run_id=run_id,
+        plan=plan,
+        options=options,
+        subtasks={spec.id: create_subtask(spec, skills) for spec in plan.subtasks},
+        skills=skills,
+        planning=planning,
+        max_in_flight=max_in_flight,
+    )
 
 
-def _subtask_progress(spec: Subtask, skills: Mapping[str, SkillSpec]) -> SubtaskProgress:
+def create_subtask(spec: Subtask, skills: Mapping[str, SkillSpec]) -> SubtaskProgress:
+    """A subtask that waits."""
     skill = skills.get(spec.work.skill) if isinstance(spec.work, SkillWork) else None
     return SubtaskProgress(
         spec=spec,
         merges=skill is not None and skill.merges and spec.foreach is not None,
         tolerates_missing=skill is not None and skill.tolerates_missing,
+        code=spec.work.code if isinstance(spec.work, PythonWork) else "",
     )
