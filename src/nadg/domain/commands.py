@@ -9,6 +9,8 @@ class PrepareShards(msgspec.Struct, frozen=True, kw_only=True):
     """Find the pieces of a subtask; ends in ShardsPrepared or PrepareFailed."""
 
     subtask_id: str
+    definition: int = 0
+    """How often the subtask had been planned anew; the event carries it too."""
 
 
 class Dispatch(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,6 +32,7 @@ class GatherResult(msgspec.Struct, frozen=True, kw_only=True):
     """Make one result of a subtask's shards; ends in ResultGathered or GatherFailed."""
 
     subtask_id: str
+    definition: int = 0
 
 
 class MendCode(msgspec.Struct, frozen=True, kw_only=True):

@@ -21,10 +21,14 @@ class RunStarted(_Event, frozen=True, kw_only=True, tag="run_started"):
 
 
 class ShardsPrepared(_Event, frozen=True, kw_only=True, tag="shards_prepared"):
-    """The pieces of a subtask are known, in order."""
+    """The pieces of a subtask are known, in order.
+
+    `definition` tells for which definition of the subtask, counted from 0: of an earlier one it counts no more.
+    """
 
     subtask_id: str
     pieces: tuple[Piece, ...]
+    definition: int = 0
 
 
 class PrepareFailed(_Event, frozen=True, kw_only=True, tag="prepare_failed"):
@@ -32,6 +36,7 @@ class PrepareFailed(_Event, frozen=True, kw_only=True, tag="prepare_failed"):
 
     subtask_id: str
     reason: str
+    definition: int = 0
 
 
 class AttemptStarted(_Event, frozen=True, kw_only=True, tag="attempt_started"):
@@ -64,6 +69,7 @@ class ResultGathered(_Event, frozen=True, kw_only=True, tag="result_gathered"):
     subtask_id: str
     result: Value
     artifacts: tuple[FileRef, ...] = ()
+    definition: int = 0
 
 
 class GatherFailed(_Event, frozen=True, kw_only=True, tag="gather_failed"):
@@ -71,6 +77,7 @@ class GatherFailed(_Event, frozen=True, kw_only=True, tag="gather_failed"):
 
     subtask_id: str
     reason: str
+    definition: int = 0
 
 
 class CancelRequested(_Event, frozen=True, kw_only=True, tag="cancel_requested"):

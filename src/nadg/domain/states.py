@@ -55,7 +55,7 @@ class AttemptState(enum.StrEnum):
 
 
 RUN_MOVES: Mapping[RunState, frozenset[RunState]] = {
-    RunState.PLANNED: frozenset({RunState.RUNNING, RunState.CANCELLED}),
+    RunState.PLANNED: frozenset({RunState.RUNNING, RunState.FAILED, RunState.CANCELLED}),
     RunState.RUNNING: frozenset({RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED}),
     RunState.SUCCEEDED: frozenset(),
     RunState.FAILED: frozenset(),

@@ -54,7 +54,7 @@ def decide(run: RunProgress, event: ev.Event) -> Decision:
             _result_gathered(run, event, made)
         case ev.PrepareFailed() | ev.GatherFailed():
             subtask = run.subtasks[event.subtask_id]
-            if not is_final(subtask.state):
+            if not _is_outdated(subtask, event):
                 fail_subtask(run, subtask, event.reason, made)
         case ev.CancelRequested():
             stop_run(run, RunState.FAILED if event.failed else RunState.CANCELLED, event.reason, made)
@@ -85,7 +85,7 @@ def _written_by_a_model(run: RunProgress, event: ev.ModelEvent, made: Decision) 
 
 def _shards_prepared(run: RunProgress, event: ev.ShardsPrepared, made: Decision) -> None:
     subtask = run.subtasks[event.subtask_id]
-    if is_final(subtask.state):
+    if _is_outdated(subtask, event):
         return
     move_subtask(subtask, SubtaskState.RUNNING, made)
     add_shards(subtask, [ShardProgress(piece=piece) for piece in event.pieces], made)
@@ -155,10 +155,17 @@ def _attempt_lost(run: RunProgress, event: ev.AttemptLost, made: Decision) -> No
 
 def _result_gathered(run: RunProgress, event: ev.ResultGathered, made: Decision) -> None:
     subtask = run.subtasks[event.subtask_id]
-    if is_final(subtask.state):
+    if _is_outdated(subtask, event):
         return
     subtask.result, subtask.artifacts = event.result, event.artifacts
     move_subtask(subtask, SubtaskState.SUCCEEDED, made)
+
+
+def _is_outdated(
+    subtask: SubtaskProgress, event: ev.ShardsPrepared | ev.PrepareFailed | ev.ResultGathered | ev.GatherFailed
+) -> bool:
+    """Whether it comes too late: the subtask has ended, or was planned anew since."""
+    return is_final(subtask.state) or event.definition != subtask.definition
 
 
 def _shard_succeeded(subtask: SubtaskProgress, index: int, outcome: Outcome, made: Decision) -> None:
@@ -203,7 +210,7 @@ def _start_or_skip(run: RunProgress, subtask: SubtaskProgress, made: Decision) -
         move_subtask(subtask, SubtaskState.SKIPPED, made, f"needs {names}, which did not succeed")
         return subtask.state
     move_subtask(subtask, SubtaskState.PREPARING, made)
-    made.commands.append(cmd.PrepareShards(subtask_id=subtask.spec.id))
+    made.commands.append(cmd.PrepareShards(subtask_id=subtask.spec.id, definition=subtask.definition))
     return subtask.state
 
 

@@ -84,5 +84,6 @@ def _define_anew(run: RunProgress, old: SubtaskProgress, spec: Subtask, made: De
     )
     new = create_subtask(spec, run.skills)
     new.shards, new.first_shard = old.shards, len(old.shards)
+    new.definition = old.definition + 1
     run.subtasks[spec.id] = new
     made.changes.append(ch.SubtaskRedefined(subtask=planned(spec)))

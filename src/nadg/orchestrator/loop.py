@@ -160,11 +160,11 @@ class RunLoop:
     def _at_once(self, command: cmd.Command) -> ev.Event | None:
         """The event a command ends in, where knowing it takes no work."""
         match command:
-            case cmd.PrepareShards(subtask_id=subtask_id) if self._subtask(subtask_id).spec.foreach is None:
-                return ev.ShardsPrepared(subtask_id=subtask_id, pieces=(Whole(),))
-            case cmd.GatherResult(subtask_id=subtask_id) if is_single(self._subtask(subtask_id)):
-                part = single_part(self._subtask(subtask_id))
-                return ev.ResultGathered(subtask_id=subtask_id, result=part.result, artifacts=part.files)
+            case cmd.PrepareShards(subtask_id=one, definition=at) if self._subtask(one).spec.foreach is None:
+                return ev.ShardsPrepared(subtask_id=one, pieces=(Whole(),), definition=at)
+            case cmd.GatherResult(subtask_id=one, definition=at) if is_single(self._subtask(one)):
+                part = single_part(self._subtask(one))
+                return ev.ResultGathered(subtask_id=one, result=part.result, artifacts=part.files, definition=at)
             case _:
                 return None
 
@@ -198,7 +198,10 @@ class RunLoop:
             else:
                 await self._engine.submit(build_assignment(self._progress, command, self._inputs), self)
         except UserError as error:
-            self._mailbox.put_nowait(ev.PrepareFailed(subtask_id=command.subtask_id, reason=str(error)))
+            definition = self._subtask(command.subtask_id).definition
+            self._mailbox.put_nowait(
+                ev.PrepareFailed(subtask_id=command.subtask_id, reason=str(error), definition=definition)
+            )
             self._mailbox.put_nowait(
                 ev.AttemptLost(attempt_id=command.attempt_id, worker="", reason=str(error), at=self._clock.now())
             )
@@ -212,18 +215,20 @@ class RunLoop:
         event: ev.Event
         try:
             pieces = await asyncio.to_thread(prepare_pieces, self._progress, subtask, self._inputs, self._blobs)
-            event = ev.ShardsPrepared(subtask_id=subtask.spec.id, pieces=pieces)
+            event = ev.ShardsPrepared(subtask_id=subtask.spec.id, pieces=pieces, definition=subtask.definition)
         except (UserError, OSError) as error:
-            event = ev.PrepareFailed(subtask_id=subtask.spec.id, reason=str(error))
+            event = ev.PrepareFailed(subtask_id=subtask.spec.id, reason=str(error), definition=subtask.definition)
         self._mailbox.put_nowait(event)
 
     async def _gather(self, subtask: SubtaskProgress) -> None:
         event: ev.Event
         try:
             result, artifacts = await asyncio.to_thread(gather_result, subtask, self._blobs)
-            event = ev.ResultGathered(subtask_id=subtask.spec.id, result=result, artifacts=artifacts)
+            event = ev.ResultGathered(
+                subtask_id=subtask.spec.id, result=result, artifacts=artifacts, definition=subtask.definition
+            )
         except (UserError, OSError) as error:
-            event = ev.GatherFailed(subtask_id=subtask.spec.id, reason=str(error))
+            event = ev.GatherFailed(subtask_id=subtask.spec.id, reason=str(error), definition=subtask.definition)
         self._mailbox.put_nowait(event)
 
     async def _watch_store(self) -> None:

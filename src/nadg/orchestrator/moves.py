@@ -127,7 +127,7 @@ def close_subtask(subtask: SubtaskProgress, made: Decision) -> None:
         add_shards(subtask, [ShardProgress(piece=Merge(parts=()))], made)
         return
     move_subtask(subtask, SubtaskState.CLOSING, made)
-    made.commands.append(cmd.GatherResult(subtask_id=subtask.spec.id))
+    made.commands.append(cmd.GatherResult(subtask_id=subtask.spec.id, definition=subtask.definition))
 
 
 def fail_subtask(run: RunProgress, subtask: SubtaskProgress, reason: str, made: Decision) -> None:

@@ -50,6 +50,8 @@ class SubtaskProgress:
     merge_index: int | None = None
     result: Value | None = None
     artifacts: tuple[FileRef, ...] = ()
+    definition: int = 0
+    """How often it was planned anew."""
     first_shard: int = 0
     """Shards before this index were made by an earlier definition of the subtask; they count no more."""
     code: str = ""
