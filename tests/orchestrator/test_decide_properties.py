@@ -77,7 +77,7 @@ class World:
             case cmd.Dispatch(attempt_id=attempt_id):
                 self.dispatched.append(attempt_id)
                 return self.end_of(attempt_id)
-            case cmd.CancelAttempt():
+            case _:
                 return []
 
     def prepared(self, subtask_id: str) -> ev.Event:

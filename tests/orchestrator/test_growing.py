@@ -191,9 +191,9 @@ def test_a_run_waits_for_the_rest_of_its_plan() -> None:
     decide(run, ev.ShardsPrepared(subtask_id="s0", pieces=(Whole(),)))
     decide(run, ev.AttemptFinished(attempt_id="r/s0/0/1", outcome=success()))
     decide(run, ev.ResultGathered(subtask_id="s0", result=Value(inline=b"1")))
-    assert run.state is RunState.RUNNING
+    before = run.state
     made = decide(run, ev.PlanFinished(plan=Plan(subtasks=(first,))))
-    assert run.state is RunState.SUCCEEDED
+    assert (before, run.state) == (RunState.RUNNING, RunState.SUCCEEDED)
     assert isinstance(made.changes[0], ch.PlanSettled)
 
 
