@@ -1,4 +1,4 @@
-"""Random arrivals, sizes, refusals and cancellations: no limit is overrun, nobody waits for ever or out of turn."""
+"""Random arrivals, sizes, refusals and cancellations: no limit is overrun, nobody waits for ever."""
 
 from __future__ import annotations
 
