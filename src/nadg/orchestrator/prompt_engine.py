@@ -80,6 +80,10 @@ class PromptEngine:
         if task is not None:
             task.cancel()
 
+    def under_way(self) -> list[asyncio.Task[None]]:
+        """The attempts that have not ended; for who wants to wait for them."""
+        return list(self._under_way.values())
+
     async def _carry(self, attempt: _Attempt) -> None:
         try:
             await attempt.carry()
