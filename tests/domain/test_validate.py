@@ -195,7 +195,7 @@ BROKEN_SUBTASKS: list[tuple[dict[str, Any], str, str]] = [
     (python(work={"kind": "python", "code": "a" * ((1 << 20) + 1)}), ".work.code", "does not fit; give Python source"),
     (python(work={"kind": "python", "code": "#" + "é" * (1 << 20)}), ".work.code", "does not fit; give Python source"),
     (python(work={"kind": "python", "code": "#" + "é" * (1 << 19)}), ".work.code", "is 1,048,577 bytes of code"),
-    (python(work={"kind": "prompt", "prompt": "x"}), ".work.kind", "prompt work needs a language model, which this version cannot use yet"),
+    (python(work={"kind": "prompt", "prompt": "x"}), ".work.kind", "prompt work needs a language model, and none is configured"),
     # skills
     (skill("text.moods", inputs=["reviews.csv"]), ".work.skill", "did you mean text.mood?"),
     (skill("frobnicate"), ".work.skill", "is not an installed skill; installed: text.mood, chart.bars"),
@@ -360,6 +360,14 @@ def test_a_chain_of_a_thousand_needs_no_recursion() -> None:
     subtasks = [python(f"s{number}", needs=[f"s{number + 1}"] if number < 999 else []) for number in range(1000)]
     assert len(parse(*subtasks).subtasks) == 1000
     assert sys.getrecursionlimit() == depth
+
+
+def test_prompt_work_has_no_labels() -> None:
+    work = {"kind": "prompt", "prompt": "Say hello"}
+    with pytest.raises(PlanInvalid, match=r"subtasks\[0\].labels: prompt work is done at the master"):
+        parse_plan(
+            {"subtasks": [{"id": "a", "work": work, "labels": ["llm:x"]}]}, skills={}, inputs=(), models=True
+        )
 
 
 def test_prompt_work_passes_where_a_model_is_configured() -> None:

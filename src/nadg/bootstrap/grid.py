@@ -5,34 +5,46 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import secrets
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
 
+from nadg.bootstrap.asked import ModelWishes, options_of_run, written_by_model
 from nadg.bootstrap.demands import require_workers
 from nadg.bootstrap.home import Home
+from nadg.bootstrap.models import open_account, open_models
 from nadg.bootstrap.orphans import create_owner, end_orphan
-from nadg.bootstrap.planning import PlannedRun, plan_run
+from nadg.bootstrap.planners import BUILTIN, Planned, Planners
+from nadg.bootstrap.planning import (
+    PlannedRun,
+    checked_command,
+    choose_planners,
+    new_run_id,
+    plan_run,
+    take_inputs,
+)
+from nadg.bootstrap.streaming import PlanStream, cancelled_at_the_end
 from nadg.bootstrap.workers import WorkerPool
 from nadg.domain.changes import Change
 from nadg.domain.clock import Clock, SystemClock
 from nadg.domain.errors import NadgError
-from nadg.domain.ids import create_run_id
+from nadg.domain.inputs import InputFile
+from nadg.domain.model_calls import Budget
 from nadg.domain.plan import Plan
 from nadg.domain.run import Lease, NewRun, RunOptions, RunRecord
-from nadg.domain.skill import SkillSpec
 from nadg.domain.tier import strongest
 from nadg.engines.grid import GridEngine, GridSettings, WorkerView
 from nadg.link.blobfolder import BlobFolder
+from nadg.models.account import RunAccount
+from nadg.models.call import Door
 from nadg.orchestrator.answer import compose_answer
 from nadg.orchestrator.export import export_run, run_document
 from nadg.orchestrator.loop import RunLoop
+from nadg.orchestrator.model_access import ModelAccess
 from nadg.settings import Settings
-from nadg.skills.registry import load_registry
 from nadg.store import open_store
 from nadg.store.api import Store
 
@@ -57,41 +69,98 @@ class Grid:
     def __init__(
         self,
         settings: Settings,
+        wishes: ModelWishes,
         *,
         store: Store,
         blobs: BlobFolder,
         engine: GridEngine,
         pool: WorkerPool,
-        skills: Mapping[str, SkillSpec],
+        planners: Planners,
+        door: Door | None,
         clock: Clock,
     ) -> None:
-        self._settings, self._store, self._blobs = settings, store, blobs
-        self._engine, self._pool, self._skills, self._clock = engine, pool, skills, clock
+        self._settings, self._wishes, self._store, self._blobs = settings, wishes, store, blobs
+        self._engine, self._pool, self._planners, self._door, self._clock = engine, pool, planners, door, clock
         self._owner = create_owner()
         self._loops: dict[str, RunLoop] = {}
 
-    async def plan(self, command: str | None, plan_file: Path | None, inputs: Sequence[Path]) -> PlannedRun:
-        """A validated plan; nothing runs. Raises UserError with everything that is wrong."""
-        defaults = self._settings.default_limits
-        return await plan_run(command, plan_file, inputs, self._skills, self._blobs, defaults)
+    @property
+    def asks_model_for_plans(self) -> bool:
+        """Whether commands are planned by a language model."""
+        return self._planners.writer is not None
+
+    async def plan(
+        self, command: str | None, plan_file: Path | None, inputs: Sequence[Path], watcher: Watcher
+    ) -> PlannedRun:
+        """A validated plan; nothing runs. Raises UserError with everything that is wrong, or a ModelError."""
+        files = await asyncio.to_thread(take_inputs, inputs, self._blobs)
+        account = await self._account(new_run_id(self._clock), self._wishes.budget, watcher)
+        limits = self._settings.default_limits
+        return await plan_run(
+            command, plan_file, files, planners=self._planners, account=account, default_limits=limits
+        )
 
     async def run(self, planned: PlannedRun, options: RunOptions, watcher: Watcher) -> RunRecord:
         """Carry a plan out to its end, however it ends. Raises UserError before anything ran.
 
         The settings' sandbox tier is a floor: options and plan can ask for a stronger one only.
         """
-        policy = self._settings.min_sandbox
         await self._pool.ensure(watcher)
-        require_workers(planned.plan, policy=policy, run=options.min_sandbox, grid=self._engine)
-        options = msgspec.structs.replace(options, min_sandbox=strongest(policy, options.min_sandbox))
         new = NewRun(
-            id=self._create_run_id(),
+            id=planned.run_id or new_run_id(self._clock),
             command=planned.command,
             planner=planned.planner,
             plan=planned.plan,
             inputs=planned.inputs,
-            options=options,
+            options=self._checked(options, planned.plan),
         )
+        return await self._carry_out(new, watcher)
+
+    async def plan_and_run(
+        self, command: str, inputs: Sequence[Path], options: RunOptions, watcher: Watcher
+    ) -> RunRecord:
+        """As `plan` and `run`, but what is planned runs while the model still writes the rest."""
+        files = await asyncio.to_thread(take_inputs, inputs, self._blobs)
+        run_id, command = new_run_id(self._clock), checked_command(command)
+        account = await self._account(run_id, self._wishes.budget, watcher)
+        stream = PlanStream(self._planners, self._settings.default_limits)
+        async with cancelled_at_the_end(stream.plan(command, files, account)):
+            await self._pool.ensure(watcher)
+            first = await stream.first()
+            if isinstance(first, Planned):
+                return await self._run_whole(first, command, files, run_id, options, watcher)
+            plan = Plan(goal=command, subtasks=(first,))
+            new = NewRun(
+                id=run_id,
+                command=command,
+                planner=self._planners.writer or BUILTIN,
+                plan=plan,
+                inputs=files,
+                options=self._checked(options_of_run(options, self._wishes, by_model=True), plan),
+                planning=True,
+            )
+            return await self._carry_out(new, watcher, stream)
+
+    async def _run_whole(
+        self,
+        planned: Planned,
+        command: str,
+        files: tuple[InputFile, ...],
+        run_id: str,
+        options: RunOptions,
+        watcher: Watcher,
+    ) -> RunRecord:
+        by_model = written_by_model(planned.planner)
+        run = PlannedRun(command=command, planner=planned.planner, plan=planned.plan, inputs=files, run_id=run_id)
+        return await self.run(run, options_of_run(options, self._wishes, by_model=by_model), watcher)
+
+    def _checked(self, options: RunOptions, plan: Plan) -> RunOptions:
+        """Raises UserError where no worker offers what is demanded."""
+        policy = self._settings.min_sandbox
+        require_workers(plan, policy=policy, run=options.min_sandbox, grid=self._engine)
+        return msgspec.structs.replace(options, min_sandbox=strongest(policy, options.min_sandbox))
+
+    async def _carry_out(self, new: NewRun, watcher: Watcher, stream: PlanStream | None = None) -> RunRecord:
         await self._store.blobs.record([file.blob for file in new.inputs])
         lease = await self._store.runs.create(new, self._owner, self._settings.lease_seconds)
         loop = RunLoop(
@@ -101,20 +170,37 @@ class Grid:
             engine=self._engine,
             blobs=self._blobs,
             clock=self._clock,
-            skills=self._skills,
+            skills=self._planners.skills,
             watcher=watcher,
             lease_seconds=self._settings.lease_seconds,
+            models=await self._access(new, watcher),
         )
         self._loops[new.id] = loop
         watcher.run_created(new.id, new.plan)
         try:
-            await loop.run()
+            if stream is None:
+                await loop.run()
+            else:
+                async with cancelled_at_the_end(stream.feed(loop)):
+                    await loop.run()
         except BaseException:
             await self._end_abandoned(lease)
             raise
         finally:
             del self._loops[new.id]
         return await self._store.runs.get(new.id)
+
+    async def _access(self, new: NewRun, watcher: Watcher) -> ModelAccess | None:
+        if self._door is None:
+            return None
+        account = await self._account(new.id, new.options.budget, watcher, new.options.use_cache)
+        return ModelAccess(door=self._door, account=account, concurrency=self._settings.model_concurrency)
+
+    async def _account(
+        self, run_id: str, budget: Budget, watcher: Watcher, use_cache: bool | None = None
+    ) -> RunAccount:
+        cached = self._wishes.use_cache if use_cache is None else use_cache
+        return await open_account(run_id, budget, cached, self._store, self._clock, watcher.notice)
 
     async def request_cancel(self, run_id: str, reason: str) -> None:
         """End a run of this grid or of another process that shares the store. Raises NotFound."""
@@ -143,17 +229,13 @@ class Grid:
             await self._store.runs.release(lease)
             await end_orphan(self._store.runs, lease.run_id, "its master stopped before the end", self._clock)
 
-    def _create_run_id(self) -> str:
-        milliseconds = int(self._clock.now().timestamp() * 1000)
-        return create_run_id(milliseconds, secrets.randbits(35))
-
 
 @asynccontextmanager
 async def open_grid(
-    settings: Settings, *, workers: int | None = None, watcher: Watcher | None = None
+    settings: Settings, wishes: ModelWishes | None = None, *, workers: int | None = None
 ) -> AsyncIterator[Grid]:
     """A grid for the length of a `with`. With `workers`, so many local ones join those that are there."""
-    home, clock = Home(settings), SystemClock()
+    home, clock, wishes = Home(settings), SystemClock(), wishes or ModelWishes()
     blobs = BlobFolder(home.blobs)
     collect_garbage_seldom()
     async with AsyncExitStack() as stack:
@@ -161,8 +243,18 @@ async def open_grid(
         engine = await stack.enter_async_context(create_engine(settings, blobs, clock))
         pool = WorkerPool(settings, home=home, engine=engine, store=store, own=workers)
         await stack.enter_async_context(pool)
-        skills = load_registry().specs
-        yield Grid(settings, store=store, blobs=blobs, engine=engine, pool=pool, skills=skills, clock=clock)
+        door = await stack.enter_async_context(open_models(settings, wishes, store, clock))
+        yield Grid(
+            settings,
+            wishes,
+            store=store,
+            blobs=blobs,
+            engine=engine,
+            pool=pool,
+            planners=await choose_planners(settings, wishes, store, blobs, door),
+            door=door,
+            clock=clock,
+        )
 
 
 def create_engine(settings: Settings, blobs: BlobFolder, clock: Clock) -> GridEngine:

@@ -4,28 +4,36 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import msgspec
 
+from nadg.bootstrap.asked import ModelWishes, models_for
 from nadg.bootstrap.home import Home
+from nadg.bootstrap.models import open_account, open_models
+from nadg.bootstrap.planners import BUILTIN, Planners
 from nadg.domain.blob import BlobRef
+from nadg.domain.clock import Clock, SystemClock
 from nadg.domain.errors import UserError
 from nadg.domain.file_names import name_of_bytes
+from nadg.domain.ids import create_run_id
 from nadg.domain.inputs import InputFile
 from nadg.domain.named_limits import NamedLimits, document_with_limits, plan_with_limits
 from nadg.domain.plan import Plan
-from nadg.domain.skill import SkillSpec
 from nadg.domain.validate import parse_plan
 from nadg.link.blobfolder import BlobFolder
-from nadg.planning.builtin import BuiltinPlanner
+from nadg.models.call import Account, Door
 from nadg.planning.file import load_plan
 from nadg.planning.inspect import inspect_input
 from nadg.settings import Settings
 from nadg.skills.registry import load_registry
+from nadg.store import open_store
+from nadg.store.api import Store
 
+FILE = "file"
 UNKNOWN_BLOB = BlobRef(sha256="0" * 64, size=0)
 """Stands in until a file is judged fit: only then is its content kept."""
 
@@ -37,30 +45,40 @@ class PlannedRun(msgspec.Struct, frozen=True, kw_only=True):
     planner: str
     plan: Plan
     inputs: tuple[InputFile, ...]
+    run_id: str = ""
+    """The run that it is for, where planning spent something on it already."""
 
 
 async def plan_run(
     command: str | None,
     plan_file: Path | None,
-    inputs: Sequence[Path],
-    skills: Mapping[str, SkillSpec],
-    blobs: BlobFolder,
+    files: tuple[InputFile, ...],
+    *,
+    planners: Planners,
+    account: Account,
     default_limits: NamedLimits = (),
 ) -> PlannedRun:
-    """Plan a command, or read a plan file. Raises UserError, naming everything that is wrong.
+    """Plan a command, or read a plan file. Raises UserError, naming everything that is wrong, or a ModelError.
 
     `default_limits` stand in for those that a plan leaves out. They are for plans that run: one that is only
     shown or saved keeps to what it says itself.
     """
-    files = await asyncio.to_thread(take_inputs, inputs, blobs)
     if plan_file is not None:
         document = document_with_limits(load_plan(plan_file), default_limits)
-        plan = parse_plan(document, skills=skills, inputs=files)
-        return PlannedRun(command=command or plan.goal or plan_file.name, planner="file", plan=plan, inputs=files)
+        plan = parse_plan(document, skills=planners.skills, inputs=files, models=planners.has_model)
+        command = command or plan.goal or plan_file.name
+        return PlannedRun(command=command, planner=FILE, plan=plan, inputs=files, run_id=account.run_id)
+    command = checked_command(command)
+    planned = await planners.plan(command, files, account)
+    plan = plan_with_limits(planned.plan, default_limits)
+    return PlannedRun(command=command, planner=planned.planner, plan=plan, inputs=files, run_id=account.run_id)
+
+
+def checked_command(command: str | None) -> str:
+    """Raises UserError where it says nothing."""
     if command is None or not command.strip():
         raise UserError('the command is empty; say what to do, such as "Summarise the reviews"')
-    plan = plan_with_limits(await BuiltinPlanner().plan(command, files, skills), default_limits)
-    return PlannedRun(command=command, planner="builtin", plan=plan, inputs=files)
+    return command
 
 
 def take_inputs(paths: Sequence[Path], blobs: BlobFolder) -> tuple[InputFile, ...]:
@@ -78,17 +96,53 @@ def take_inputs(paths: Sequence[Path], blobs: BlobFolder) -> tuple[InputFile, ..
 
 
 class PlanDesk:
-    """Plans without a grid."""
+    """Plans without a grid: nothing can run."""
 
-    def __init__(self, skills: Mapping[str, SkillSpec], blobs: BlobFolder) -> None:
-        self._skills, self._blobs = skills, blobs
+    def __init__(
+        self, planners: Planners, blobs: BlobFolder, open_account: Callable[[], Awaitable[Account]]
+    ) -> None:
+        self._planners, self._blobs, self._open_account = planners, blobs, open_account
 
     async def plan(self, command: str | None, plan_file: Path | None, inputs: Sequence[Path]) -> PlannedRun:
         """See `plan_run`."""
-        return await plan_run(command, plan_file, inputs, self._skills, self._blobs)
+        files = await asyncio.to_thread(take_inputs, inputs, self._blobs)
+        account = await self._open_account()
+        return await plan_run(command, plan_file, files, planners=self._planners, account=account)
 
 
 @asynccontextmanager
-async def open_planner(settings: Settings) -> AsyncIterator[PlanDesk]:
-    """Planning only: no store, no workers."""
-    yield PlanDesk(load_registry().specs, BlobFolder(Home(settings).blobs))
+async def open_planner(
+    settings: Settings, wishes: ModelWishes | None = None, notice: Callable[[str], None] = print
+) -> AsyncIterator[PlanDesk]:
+    """Planning only: no workers. What models answer is kept, and what they cost is recorded, as for a run."""
+    wishes, home, clock = wishes or ModelWishes(), Home(settings), SystemClock()
+    blobs = BlobFolder(home.blobs)
+    async with AsyncExitStack() as stack:
+        store = await stack.enter_async_context(open_store(home.database, clock))
+        door = await stack.enter_async_context(open_models(settings, wishes, store, clock))
+        planners = await choose_planners(settings, wishes, store, blobs, door)
+
+        async def account() -> Account:
+            return await open_account(new_run_id(clock), wishes.budget, wishes.use_cache, store, clock, notice)
+
+        yield PlanDesk(planners, blobs, account)
+
+
+async def choose_planners(
+    settings: Settings, wishes: ModelWishes, store: Store, blobs: BlobFolder, door: Door | None
+) -> Planners:
+    """The planners that settings and wishes name; a model is told the labels of the registered workers."""
+    labels = {label for node in await store.workers.list() for label in node.labels}
+    return Planners(
+        load_registry().specs,
+        blobs,
+        door,
+        choice=wishes.planner or settings.planner,
+        model=next(iter(models_for("plan", settings, wishes)), BUILTIN),
+        labels=sorted(labels),
+    )
+
+
+def new_run_id(clock: Clock) -> str:
+    """An id for a run that begins now."""
+    return create_run_id(int(clock.now().timestamp() * 1000), secrets.randbits(35))

@@ -28,6 +28,11 @@ from nadg.domain.skill import SkillSpec
 
 MAX_PROBLEMS = 500
 """After this many the search ends: whoever mends these will see the next ones."""
+_NO_MODEL = (
+    "prompt work needs a language model, and none is configured; set GEMINI_API_KEY or NADG_MODEL, or use a skill "
+    "or python"
+)
+_NO_LABELS = "prompt work is done at the master, not on a worker, so it has no labels; take them out"
 _ANY_SUBTASK = Subtask(id="any", work=PythonWork(kind="python", code="pass"))
 
 
@@ -126,10 +131,9 @@ def _crossing_problems(
         yield from binding_problems(draft, around)
         yield from skill_problems(draft, skills, around)
         if isinstance(draft.work, PromptWork) and not models:
-            message = (
-                "prompt work needs a language model, which this version cannot use yet; use a skill or python"
-            )
-            yield draft.problem(("work", "kind"), message)
+            yield draft.problem(("work", "kind"), _NO_MODEL)
+        if isinstance(draft.work, PromptWork) and draft.whole is not None and draft.whole.labels:
+            yield draft.problem(("labels",), _NO_LABELS)
     yield from code_problems(drafts)
     answer = document.get("answer")
     if isinstance(answer, str) and drafts and answer not in around.drafts:

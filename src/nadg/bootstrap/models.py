@@ -1,0 +1,75 @@
+"""From settings and wishes to the door that models are asked through, and to the account of a run."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from pydantic import SecretStr
+
+from nadg.bootstrap.asked import ModelWishes, models_for
+from nadg.domain.clock import Clock
+from nadg.domain.model_calls import Budget, Purpose
+from nadg.models.account import RunAccount
+from nadg.models.configuration import ApiKey, ModelSettings
+from nadg.models.gateway import Gateway, open_gateway
+from nadg.models.limits import RateLimits
+from nadg.settings import Settings
+from nadg.store.api import Store
+
+PURPOSES: tuple[Purpose, ...] = ("plan", "prompt", "repair", "answer")
+
+
+def model_settings(settings: Settings, wishes: ModelWishes) -> ModelSettings:
+    """Plain values for the gateway; no model in them where none is configured or wanted."""
+    first = {purpose: next(iter(models_for(purpose, settings, wishes)), "") for purpose in PURPOSES}
+    google = settings.google_api_key or settings.gemini_api_key
+    return ModelSettings(
+        model=first["plan"],
+        fallbacks=settings.model_fallbacks if any(first.values()) else (),
+        plan_model=first["plan"],
+        prompt_model=first["prompt"],
+        repair_model=first["repair"],
+        answer_model=first["answer"],
+        google_api_key=_key(google),
+        google_key_variable="GOOGLE_API_KEY" if settings.google_api_key else "GEMINI_API_KEY",
+        google_base_url=settings.google_base_url or None,
+        openai_api_key=_key(settings.openai_api_key),
+        openai_base_url=settings.openai_base_url or None,
+        timeout_seconds=settings.model_timeout_seconds,
+        first_token_seconds=settings.model_timeout_seconds,
+        limits={
+            one.model: RateLimits(
+                requests_per_minute=one.requests_per_minute,
+                tokens_per_minute=one.tokens_per_minute,
+                requests_per_day=one.requests_per_day,
+            )
+            for one in settings.model_limits
+        },
+    )
+
+
+@asynccontextmanager
+async def open_models(
+    settings: Settings, wishes: ModelWishes, store: Store, clock: Clock
+) -> AsyncIterator[Gateway | None]:
+    """The door for the length of a `with`; None where no model is configured. Raises ModelRefused without key."""
+    plain = model_settings(settings, wishes)
+    if not any(plain.models_for(purpose) for purpose in PURPOSES):
+        yield None
+        return
+    async with open_gateway(plain, cache=store.model_answers, clock=clock) as gateway:
+        yield gateway
+
+
+async def open_account(
+    run_id: str, budget: Budget, use_cache: bool, store: Store, clock: Clock, notice: Callable[[str], None]
+) -> RunAccount:
+    """The account of a run, counting on from what it has spent already."""
+    return await RunAccount.open(
+        run_id, budget, store.model_calls, clock=clock, use_cache=use_cache, notice=notice
+    )
+
+
+def _key(secret: SecretStr | None) -> ApiKey:
+    return ApiKey(secret.get_secret_value() if secret is not None else "")

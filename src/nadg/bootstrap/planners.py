@@ -1,0 +1,91 @@
+"""Who plans a command: a language model where one is configured and wanted, else the built-in planner."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from nadg.bootstrap.asked import PlannerChoice
+from nadg.domain.errors import ModelUnavailable, UserError
+from nadg.domain.inputs import InputFile
+from nadg.domain.plan import Plan
+from nadg.domain.skill import SkillSpec
+from nadg.link.blobfolder import BlobFolder
+from nadg.models.call import Account, Door
+from nadg.planning.builtin import BuiltinPlanner
+from nadg.planning.llm.planner import LlmPlanner, PlanListener
+
+BUILTIN = "builtin"
+NOT_CONFIGURED = (
+    "no language model is configured, so the built-in planner is the only one: set GEMINI_API_KEY, or NADG_MODEL"
+)
+
+
+class Planned(msgspec.Struct, frozen=True, kw_only=True):
+    """A plan and who made it."""
+
+    plan: Plan
+    planner: str
+
+
+class Planners:
+    """The planners at hand, for one choice of the user's."""
+
+    def __init__(
+        self,
+        skills: Mapping[str, SkillSpec],
+        blobs: BlobFolder,
+        door: Door | None,
+        *,
+        choice: PlannerChoice,
+        model: str,
+        labels: Sequence[str] = (),
+    ) -> None:
+        """`model` is the one that plans, for people; `choice` `auto` means a model where there is one."""
+        if choice == "model" and door is None:
+            raise UserError(f"--planner model: {NOT_CONFIGURED}")
+        self.skills = skills
+        self.has_model = door is not None
+        """Whether plans may hold prompt work."""
+        self._blobs, self._choice, self._model = blobs, choice, model
+        self._door = None if choice == BUILTIN else door
+        self._labels = labels
+
+    @property
+    def writer(self) -> str | None:
+        """The model that is asked for plans; None where none is."""
+        return self._model if self._door is not None else None
+
+    async def plan(
+        self, command: str, inputs: Sequence[InputFile], account: Account, listener: PlanListener | None = None
+    ) -> Planned:
+        """Raises UserError and the errors of `Door.ask`; where a provider is down, the built-in planner may do."""
+        if self._door is None:
+            return await self._builtin(command, inputs)
+        planner = LlmPlanner(self._door, preview=self._head, skills=self.skills, labels=self._labels)
+        try:
+            plan = await planner.plan(command, inputs, account, listener)
+            return Planned(plan=plan, planner=self._model)
+        except ModelUnavailable as error:
+            if self._choice == "model":
+                raise
+            return await self._instead(command, inputs, account, error)
+
+    async def _instead(
+        self, command: str, inputs: Sequence[InputFile], account: Account, down: ModelUnavailable
+    ) -> Planned:
+        try:
+            planned = await self._builtin(command, inputs)
+        except UserError as error:
+            raise ModelUnavailable(f"{down}; and the built-in planner cannot do it: {error}") from error
+        account.notice(f"{down}; the built-in planner plans instead")
+        return planned
+
+    async def _builtin(self, command: str, inputs: Sequence[InputFile]) -> Planned:
+        plan = await BuiltinPlanner().plan(command, inputs, self.skills)
+        return Planned(plan=plan, planner=BUILTIN)
+
+    def _head(self, file: InputFile, most: int) -> bytes:
+        with self._blobs.path(file.blob.sha256).open("rb") as content:
+            return content.read(most)

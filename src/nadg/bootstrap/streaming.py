@@ -1,0 +1,85 @@
+"""A plan on its way from the planner to a run: subtask by subtask, and at last whole."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Protocol
+
+from nadg.bootstrap.planners import Planned, Planners
+from nadg.domain import events as ev
+from nadg.domain.errors import NadgError
+from nadg.domain.inputs import InputFile
+from nadg.domain.named_limits import NamedLimits, plan_with_limits
+from nadg.domain.plan import Plan, Subtask
+from nadg.models.call import Account
+
+
+@asynccontextmanager
+async def cancelled_at_the_end(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Carry it on beside the block; when that ends, whatever is left of it is called off.
+
+    What the work raises ends the block too.
+    """
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            task = tasks.create_task(work)
+            try:
+                yield
+            finally:
+                task.cancel()
+    except BaseExceptionGroup as group:
+        raise group.exceptions[0] from None
+
+
+class PlannedRunLoop(Protocol):
+    """Who carries out a run that is still being planned."""
+
+    def tell(self, event: ev.SubtasksPlanned | ev.PlanFinished | ev.PlanningFailed) -> None: ...
+
+
+class PlanStream:
+    """A PlanListener that keeps what is planned until somebody takes it.
+
+    `first` tells what there is to begin with, `feed` takes the rest to a run.
+    """
+
+    def __init__(self, planners: Planners, default_limits: NamedLimits) -> None:
+        self._planners, self._limits = planners, default_limits
+        self._coming: asyncio.Queue[Subtask | Planned | NadgError] = asyncio.Queue()
+
+    def planned(self, subtask: Subtask) -> None:
+        """Called by the planner."""
+        limited = plan_with_limits(Plan(subtasks=(subtask,)), self._limits)
+        self._coming.put_nowait(limited.subtasks[0])
+
+    async def plan(self, command: str, inputs: Sequence[InputFile], account: Account) -> None:
+        """Have it planned; what goes wrong is told to whoever takes the plan."""
+        try:
+            planned = await self._planners.plan(command, inputs, account, self)
+        except NadgError as error:
+            self._coming.put_nowait(error)
+            return
+        plan = plan_with_limits(planned.plan, self._limits)
+        self._coming.put_nowait(Planned(plan=plan, planner=planned.planner))
+
+    async def first(self) -> Subtask | Planned:
+        """A subtask to begin with, or the whole plan where that came at once. Raises what planning raised."""
+        item = await self._coming.get()
+        if isinstance(item, NadgError):
+            raise item
+        return item
+
+    async def feed(self, run: PlannedRunLoop) -> None:
+        """Tell a run that began with the first subtask how its plan goes on, until that is whole."""
+        while True:
+            match await self._coming.get():
+                case Planned(plan=plan):
+                    run.tell(ev.PlanFinished(plan=plan))
+                    return
+                case NadgError() as error:
+                    run.tell(ev.PlanningFailed(reason=str(error)))
+                    return
+                case subtask:
+                    run.tell(ev.SubtasksPlanned(subtasks=(subtask,)))
