@@ -1,0 +1,81 @@
+"""What the user asks of language models for one run, and what follows from it and from the settings."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from nadg.domain.model_calls import Budget, Purpose
+from nadg.domain.model_names import DEFAULT_MODEL, NO_MODEL
+from nadg.domain.run import RunOptions
+from nadg.domain.tier import Tier
+from nadg.settings import Settings
+
+MAX_REPAIRS = 5
+DEFAULT_REPAIRS = 2
+"""Of code that a model wrote; code of a plan file is left as its author wrote it."""
+NO_MODEL_PLANNERS = ("builtin", "file")
+"""What `planner` says of a plan that no model wrote."""
+
+PlannerChoice = Literal["auto", "model", "builtin"]
+
+
+class ModelWishes(msgspec.Struct, frozen=True, kw_only=True):
+    """Options of a command; None and the like leave it to the settings."""
+
+    planner: PlannerChoice | None = None
+    model: str | None = None
+    """Ask this one, or `none`, whatever the settings name for whichever purpose."""
+    budget: Budget = Budget()
+    use_cache: bool = True
+    repairs: int | None = None
+
+
+def written_by_model(planner: str) -> bool:
+    """Whether a plan, and with it any code in it, was written by a language model."""
+    return planner not in NO_MODEL_PLANNERS
+
+
+def options_of_run(options: RunOptions, wishes: ModelWishes, *, by_model: bool) -> RunOptions:
+    """The options that are stored, `by_model` saying whether a model writes the plan."""
+    repairs = wishes.repairs if wishes.repairs is not None else DEFAULT_REPAIRS if by_model else 0
+    return msgspec.structs.replace(
+        options,
+        budget=wishes.budget,
+        use_cache=wishes.use_cache,
+        max_repairs=repairs,
+        compose_answer=by_model,
+    )
+
+
+def models_for(purpose: Purpose, settings: Settings, wishes: ModelWishes | None = None) -> tuple[str, ...]:
+    """Whom to ask, in order; nobody where no model is configured or wanted."""
+    main = (wishes.model if wishes is not None else None) or _named_for(purpose, settings)
+    if main in ("", NO_MODEL):
+        return ()
+    return tuple(dict.fromkeys((main, *settings.model_fallbacks)))
+
+
+def must_wait_for_plan(*, review: bool, yes: bool, tier: Tier) -> bool:
+    """Whether nothing may start before the whole plan is known: someone may still be asked about it.
+
+    `tier` is the weakest sandbox that the run accepts.
+    """
+    return review or (tier is Tier.NONE and not yes)
+
+
+def _named_for(purpose: Purpose, settings: Settings) -> str:
+    named: dict[Purpose, str] = {
+        "plan": settings.model_plan,
+        "prompt": settings.model_prompt,
+        "repair": settings.model_repair,
+        "answer": settings.model_answer,
+    }
+    if settings.model == NO_MODEL:
+        return NO_MODEL
+    return named[purpose] or settings.model or (DEFAULT_MODEL if _has_google_key(settings) else "")
+
+
+def _has_google_key(settings: Settings) -> bool:
+    return settings.google_api_key is not None or settings.gemini_api_key is not None

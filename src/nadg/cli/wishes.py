@@ -1,0 +1,59 @@
+"""From the options about language models to one clear wish."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+from nadg.bootstrap.asked import ModelWishes, models_for
+from nadg.domain.errors import UserError
+from nadg.domain.model_calls import Budget
+from nadg.domain.model_names import NO_MODEL, checked_model
+from nadg.settings import Settings
+
+HOW_TO_CONFIGURE = "set GEMINI_API_KEY, or NADG_MODEL and what it needs; see docs/MODELS.md"
+
+
+def checked_wishes(
+    settings: Settings,
+    *,
+    planner: Literal["auto", "model", "builtin"] | None,
+    model: str | None,
+    budget_usd: float | None,
+    budget_tokens: int | None,
+    no_cache: bool,
+    repairs: int | None = None,
+    from_file: bool,
+) -> ModelWishes:
+    """Raises UserError, naming the option, where one does not fit or two contradict each other."""
+    wishes = ModelWishes(
+        planner=planner,
+        model=None if model is None else _model(model),
+        budget=_budget(budget_usd, budget_tokens),
+        use_cache=not no_cache,
+        repairs=repairs,
+    )
+    if planner is not None and from_file:
+        raise UserError("give either --plan FILE or --planner, not both: the file is the plan")
+    chosen = planner or settings.planner
+    if chosen == "model" and not from_file and not models_for("plan", settings, wishes):
+        asked = "--planner model" if planner else "NADG_PLANNER=model"
+        if wishes.model == NO_MODEL:
+            raise UserError(f"{asked} wants a model to plan, and --model none wants none; drop one of them")
+        raise UserError(f"{asked}: no language model is configured; {HOW_TO_CONFIGURE}")
+    return wishes
+
+
+def _model(text: str) -> str:
+    try:
+        return text if text == NO_MODEL else checked_model(text)
+    except ValueError as error:
+        raise UserError(f"--model: {error}") from None
+
+
+def _budget(usd: float | None, tokens: int | None) -> Budget:
+    if usd is not None and not (math.isfinite(usd) and usd > 0):
+        raise UserError(f"--budget-usd: {usd:g} is no budget; give US dollars above 0, such as 0.50")
+    if tokens is not None and tokens < 1:
+        raise UserError(f"--budget-tokens: {tokens} is no budget; give 1 or more tokens, such as 100000")
+    return Budget(usd=usd, tokens=tokens)
