@@ -114,12 +114,13 @@ def test_a_plan_is_valid(example: Example) -> None:
         return
     columns = tuple(Column(name=name, kind="text") for name in ("text",))
     names = {name for one in document["subtasks"] for name in one.get("inputs", ())}
+    names |= {one["foreach"].get("rows_of", "") for one in document["subtasks"] if "foreach" in one} - {""}
     files = [
         InputFile(name=name, blob=BlobRef(sha256="0" * 64, size=1), kind="table", columns=columns, rows=10)
         for name in sorted(names)
         if "/" not in name
     ]
-    parse_plan(document, skills=skill_specs(), inputs=files)
+    parse_plan(document, skills=skill_specs(), inputs=files, models=True)
 
 
 @pytest.mark.parametrize("example", named(chosen("python")))

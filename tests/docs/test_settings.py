@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from pydantic_core import PydanticUndefined
 
-from nadg.settings import Settings
+from nadg.settings import Settings, variable_of
 
 ROOT = Path(__file__).parents[2]
-ROW = re.compile(r"^\| `(NADG_\w+)` \| (.*?) \| (.*?) \|$", re.M)
+ROW = re.compile(r"^\| `([A-Z_]+)` \| (.*?) \| (.*?) \|$", re.M)
 
 
 def rows() -> dict[str, tuple[str, str]]:
@@ -20,19 +20,19 @@ def rows() -> dict[str, tuple[str, str]]:
 
 
 def test_every_setting_is_documented_and_no_other() -> None:
-    assert sorted(rows()) == sorted(f"NADG_{name.upper()}" for name in Settings.model_fields)
+    assert sorted(rows()) == sorted(variable_of(name) for name in Settings.model_fields)
 
 
 def test_the_words_are_those_of_the_settings_themselves() -> None:
     for name, field in Settings.model_fields.items():
         assert field.description, name
         words = field.description.split(";")[0].split(":")[0].replace("`", "")
-        assert rows()[f"NADG_{name.upper()}"][1].startswith(words), name
+        assert rows()[variable_of(name)][1].startswith(words), name
 
 
 def test_the_defaults_are_true() -> None:
     for name, field in Settings.model_fields.items():
-        shown = rows()[f"NADG_{name.upper()}"][0].strip("`")
+        shown = rows()[variable_of(name)][0].strip("`")
         if field.default is PydanticUndefined or field.default is None:
             continue
         default = "empty" if field.default in ("", ()) else str(field.default)
@@ -42,7 +42,8 @@ def test_the_defaults_are_true() -> None:
 
 def test_the_example_file_names_only_settings_that_exist() -> None:
     text = (ROOT / ".env.example").read_text(encoding="utf-8")
-    named = set(re.findall(r"NADG_[A-Z_]+", text))
+    named = set(re.findall(r"^# ([A-Z_]+)=", text, flags=re.M))
+    assert {"NADG_HOME", "GEMINI_API_KEY"} <= named
     assert named <= set(rows())
 
 

@@ -11,6 +11,14 @@ from nadg.domain.errors import UserError
 if TYPE_CHECKING:
     from nadg.settings import Settings
 
+SHOWN = {
+    "GOOGLE_API_KEY": "GOOGLE_API_KEY",
+    "GEMINI_API_KEY": "GEMINI_API_KEY",
+    "OPENAI_API_KEY": "OPENAI_API_KEY",
+    "NADG_OPENAI_BASE_URL": "NADG_OPENAI_BASE_URL or OPENAI_BASE_URL",
+}
+"""Variables that go by the names of model providers, as users know them."""
+
 
 def read_settings() -> Settings:
     """The settings of this process, after a word about variables that are none.
@@ -36,5 +44,5 @@ def _sentence(location: tuple[int | str, ...], message: str) -> str:
     """Names the variable. Its value, which may be a secret, is shown only where our own check quotes it."""
     message = message.removeprefix("Value error, ")
     name = "_".join(str(part) for part in location).upper() or "a setting"
-    variable = name if name.startswith("NADG_") else f"NADG_{name}"
+    variable = SHOWN.get(name, name if name.startswith("NADG_") else f"NADG_{name}")
     return f"{variable}: {message[:1].lower()}{message[1:]}; see docs/SETTINGS.md"

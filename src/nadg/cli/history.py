@@ -15,6 +15,7 @@ from nadg.cli.render.answer import answer_renderable, verdict
 from nadg.cli.render.plan import plan_tree
 from nadg.cli.render.record import failure_details, files_table, note_lines, subtasks_table
 from nadg.cli.render.tables import runs_table
+from nadg.cli.render.usage import usage_line, usage_table
 from nadg.cli.screen import create_screen
 from nadg.cli.session import exit_code_of_run
 from nadg.cli.watch import ScreenWatcher
@@ -56,6 +57,11 @@ async def show_run(prefix: str, as_json: bool) -> None:
     console.print(plan_tree(record.plan, command=record.command, planner=record.planner))
     console.print(verdict(record), soft_wrap=True)
     print_table(console, subtasks_table(record))
+    spent = usage_table(record)
+    if spent is not None:
+        console.print(usage_line(record), soft_wrap=True)
+        console.print()
+        print_table(console, spent)
     files = files_table(record)
     if files is not None:
         console.print()

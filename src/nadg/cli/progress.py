@@ -42,9 +42,13 @@ class SubtaskProgress:
     """Every worker that ran a part of it."""
     begun: set[str] = field(default_factory=set)
     """Every attempt that a worker started."""
+    first_shard: int | None = None
+    """Index of its first shard; not 0 where it was planned anew."""
     merge: int | None = None
     """Index of the shard that merges, where there is one."""
     first_start: float | None = None
+    tokens: int = 0
+    """Of language models, in and out; those of prompt work that has ended."""
     last_end: float | None = None
     """Of its attempts: the time before, in which they wait for a slot, is not the subtask's."""
 
@@ -107,6 +111,8 @@ class RunProgress:
 
     def _shards_added(self, change: ShardsAdded) -> SubtaskProgress:
         subtask = self.subtasks[change.subtask_id]
+        if subtask.first_shard is None:
+            subtask.first_shard = change.first
         for index, piece in enumerate(change.pieces, start=change.first):
             if isinstance(piece, Merge):
                 subtask.merge = index
@@ -130,6 +136,8 @@ class RunProgress:
         subtask.running.pop(change.attempt_id, None)
         if change.outcome is not None and change.outcome.receipt.ran:  # its start may not have been told
             _begin(subtask, change.attempt_id, change.outcome.receipt.worker, now)
+        if change.outcome is not None and change.outcome.receipt.model_usage is not None:
+            subtask.tokens += change.outcome.receipt.model_usage.tokens
         if change.attempt_id in subtask.begun:
             subtask.last_end = now
             subtask.lost_attempts += change.state is AttemptState.LOST

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from nadg.bootstrap.asked import ModelWishes, options_of_run, written_by_model
 from nadg.cli.console import create_console
 from nadg.cli.failure import FAILED, INTERRUPTED, StoppedAtOnce
 from nadg.cli.inputs import check_plan_file, checked_out_folder, default_out_folder, input_files
 from nadg.cli.interrupt import Interruption
 from nadg.cli.render.answer import answer_renderable, folder_line, verdict
 from nadg.cli.render.plan import plan_tree
+from nadg.cli.render.usage import usage_line
 from nadg.cli.screen import create_screen
+from nadg.cli.showing import show_plan
 from nadg.cli.watch import ScreenWatcher
 from nadg.domain.errors import UserError
 from nadg.domain.plan import Plan
@@ -24,9 +28,13 @@ from nadg.domain.run import RunOptions, RunRecord
 from nadg.domain.states import RunState
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from nadg.bootstrap.grid import Grid
     from nadg.bootstrap.planning import PlannedRun
     from nadg.settings import Settings
+
+REFUSED = "Refused; nothing was run."
 
 
 class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,6 +46,11 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
     out: Path | None = None
     workers: int | None = None
     options: RunOptions = RunOptions()
+    wishes: ModelWishes = ModelWishes()
+    review: bool = False
+    """Show the plan and ask before it runs."""
+    yes: bool = False
+    """Approved beforehand."""
     follow: tuple[str, ...] = ()
     as_json: bool = False
     quiet: bool = False
@@ -66,13 +79,42 @@ async def carry_out(settings: Settings, request: RunRequest) -> int:
     watcher = ScreenWatcher(create_screen(progress_console, quiet=request.quiet), request.follow)
     async with open_grid(settings, workers=request.workers, watcher=watcher) as grid:
         planned = await grid.plan(request.command, request.plan_file, inputs)
-        check_followed(planned.plan, request.follow)
-        if not request.quiet:
-            progress_console.print(plan_tree(planned.plan, command=planned.command, planner=planned.planner))
+        approved = await approved_plan(planned, request, settings, progress_console)
+        if approved is None:
+            print(REFUSED, file=sys.stderr)
+            return FAILED
+        check_followed(approved.plan, request.follow)
+        by_model = written_by_model(approved.planner)
+        options = options_of_run(request.options, request.wishes, by_model=by_model)
         interruption = Interruption()
-        record = await run_watched(grid, planned, request.options, watcher, interruption)
+        record = await run_watched(grid, approved, options, watcher, interruption)
         await _show_result(grid, record, request, out or default_out_folder(record.id))
     return exit_code_of_run(record, interrupted=interruption.asked.is_set())
+
+
+async def approved_plan(
+    planned: PlannedRun, request: RunRequest, settings: Settings, console: Console
+) -> PlannedRun | None:
+    """The plan that may run, shown and asked about as far as was wished; None where the user refused.
+
+    Raises UserError where somebody would have to be asked, and nobody is there.
+    """
+    from nadg.bootstrap.review import estimate_of
+    from nadg.cli.review import Reviewer, ReviewWishes
+    from nadg.cli.terminal import TerminalPerson
+
+    def show(one: PlannedRun) -> None:
+        show_plan(console, one, estimate_of(one, settings, request.wishes))
+
+    def say(line: str) -> None:
+        console.print(line, soft_wrap=True)
+
+    wishes = ReviewWishes(review=request.review, yes=request.yes, tier=request.options.min_sandbox)
+    reviewer = Reviewer(TerminalPerson(), show, say)
+    approved = await reviewer.reviewed(planned, wishes)
+    if reviewer.shown is None and not request.quiet:
+        console.print(plan_tree(planned.plan, command=planned.command, planner=planned.planner))
+    return approved
 
 
 def check_followed(plan: Plan, follow: Collection[str]) -> None:
@@ -130,7 +172,11 @@ async def _show_answer(grid: Grid, record: RunRecord, request: RunRequest) -> No
         answer_renderable(await grid.answer_text(record), terminal=out.is_terminal), soft_wrap=not out.is_terminal
     )
     if not request.quiet:
-        create_console(stderr=True).print(verdict(record), soft_wrap=True)
+        console = create_console(stderr=True)
+        console.print(verdict(record), soft_wrap=True)
+        spent = usage_line(record)
+        if spent is not None:
+            console.print(spent, soft_wrap=True)
 
 
 def exit_code_of_run(record: RunRecord, *, interrupted: bool) -> int:

@@ -12,6 +12,7 @@ from typing import Protocol
 from nadg.cli.progress import RunProgress
 from nadg.cli.render.progress import output_lines
 from nadg.cli.render.safe import printable
+from nadg.cli.render.writing import writing_lines
 from nadg.cli.screen import Screen
 from nadg.domain.changes import AttemptChanged, Change, ShardsAdded, SubtaskChanged
 from nadg.domain.ids import parse_attempt_id
@@ -58,7 +59,9 @@ class ScreenWatcher:
         if self._progress is None or run_id != self.run_id:
             return
         subtask = self._progress.apply(change, time.monotonic())
-        if subtask is not None and isinstance(change, ShardsAdded) and change.first == 0:
+        for line in writing_lines(change, len(self._progress.subtasks)):
+            self._screen.say(line)
+        if subtask is not None and isinstance(change, ShardsAdded) and change.first == subtask.first_shard:
             self._screen.begun(subtask)
         elif subtask is not None and isinstance(change, SubtaskChanged) and is_final(change.state):
             self._screen.ended(subtask)

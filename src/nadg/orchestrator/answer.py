@@ -1,4 +1,4 @@
-"""The answer of a run as Markdown: the answer subtask's own text, or its result shown plainly."""
+"""The answer of a run as Markdown: a model's, the answer subtask's own text, or its result shown plainly."""
 
 from __future__ import annotations
 
@@ -30,7 +30,9 @@ def compose_answer(run: RunRecord, blobs: Blobs) -> str:
     """
     answer = next((one for one in run.subtasks if one.id == run.plan.answer_id), None)
     parts = [] if run.state is RunState.SUCCEEDED else [_state_line(run)]
-    if answer is not None and answer.result is not None:
+    if run.answer.strip():
+        parts.append(run.answer.strip())
+    elif answer is not None and answer.result is not None:
         parts.append(_result_text(run, answer, blobs))
     failures = _failure_lines(run)
     if failures:

@@ -11,6 +11,7 @@ from nadg.domain.blob import Blobs
 from nadg.domain.errors import UserError
 from nadg.domain.run import AttemptRecord, RunRecord, ShardRecord, SubtaskRecord
 from nadg.orchestrator.answer import compose_answer
+from nadg.orchestrator.spending import spending_document, usage_document
 from nadg.orchestrator.unpack import artifact_paths, unpack_artifacts
 from nadg.orchestrator.values import read_value
 
@@ -27,6 +28,7 @@ def run_document(run: RunRecord, blobs: Blobs) -> dict[str, Any]:
         "finished_at": run.finished_at.isoformat() if run.finished_at else None,
         "inputs": {file.name: file.blob.sha256 for file in run.inputs},
         "answer": compose_answer(run, blobs),
+        **spending_document(run),
         "subtasks": [_subtask(run, one, blobs) for one in run.subtasks],
     }
 
@@ -102,4 +104,5 @@ def _attempt(attempt: AttemptRecord) -> dict[str, Any]:
         "input_sha256s": dict(receipt.input_sha256s) if receipt else {},
         "cpu_seconds": receipt.cpu_seconds if receipt else None,
         "max_rss_bytes": receipt.max_rss_bytes if receipt else None,
+        "model_usage": usage_document(receipt.model_usage) if receipt and receipt.model_usage else None,
     }

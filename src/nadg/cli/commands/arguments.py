@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
+
+from nadg.domain.tier import Tier
 
 CommandArgument = Annotated[
     str | None,
@@ -42,3 +44,64 @@ UpWorkersOption = Annotated[
     ),
 ]
 DebugOption = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error. Works anywhere.")]
+OutOption = Annotated[
+    Path | None,
+    typer.Option("--out", "-o", metavar="DIR", help="Where the files go. Default: nadg-out/RUN."),
+]
+TimeoutOption = Annotated[
+    float | None,
+    typer.Option("--timeout", min=0.001, metavar="SECONDS", help="Fail the run after so long."),
+]
+ContinueOption = Annotated[
+    bool, typer.Option("--continue-on-failure", help="Let the rest go on when a subtask fails.")
+]
+FollowOption = Annotated[
+    list[str] | None,
+    typer.Option("--follow", metavar="SUBTASK", help="Show what this subtask prints. Repeatable."),
+]
+MinSandboxOption = Annotated[
+    Tier | None,
+    typer.Option(
+        "--min-sandbox",
+        metavar="TIER",
+        help="Weakest sandbox to accept: landlock, namespaces, none; never below NADG_MIN_SANDBOX.",
+    ),
+]
+PlannerOption = Annotated[
+    Literal["auto", "model", "builtin"] | None,
+    typer.Option(
+        "--planner", help="Who plans the command; auto: a model where one is configured. Default: NADG_PLANNER."
+    ),
+]
+ModelOption = Annotated[
+    str | None,
+    typer.Option(
+        "--model", metavar="PROVIDER:NAME", help="Ask this language model; none: ask none. Default: NADG_MODEL."
+    ),
+]
+BudgetUsdOption = Annotated[
+    float | None,
+    typer.Option("--budget-usd", metavar="X", help="Spend at most X US dollars on language models."),
+]
+BudgetTokensOption = Annotated[
+    int | None,
+    typer.Option("--budget-tokens", metavar="N", help="Use at most N tokens of language models, in and out."),
+]
+NoCacheOption = Annotated[
+    bool, typer.Option("--no-cache", help="Take no answer of a model that was given to an earlier run.")
+]
+RepairOption = Annotated[
+    int | None,
+    typer.Option(
+        "--repair",
+        min=0,
+        max=5,
+        metavar="N",
+        help="Let a model mend code that raises, up to N times a subtask. "
+        "Default: 2 where a model wrote the plan, 0 for a plan file.",
+    ),
+]
+ReviewOption = Annotated[
+    bool, typer.Option("--review", help="Show plan, code and estimate, and ask before anything runs.")
+]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Approve the plan without being asked.")]

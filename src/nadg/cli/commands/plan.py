@@ -9,10 +9,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nadg.cli.commands.arguments import CommandArgument, InputOption, JsonOption, PlanOption
+from nadg.cli.commands.arguments import (
+    BudgetTokensOption,
+    BudgetUsdOption,
+    CommandArgument,
+    InputOption,
+    JsonOption,
+    ModelOption,
+    NoCacheOption,
+    PlannerOption,
+    PlanOption,
+)
 from nadg.domain.errors import UserError
 
 if TYPE_CHECKING:
+    from nadg.bootstrap.asked import ModelWishes
     from nadg.domain.plan import Plan
     from nadg.settings import Settings
 
@@ -27,8 +38,13 @@ def plan(
     inputs: InputOption = None,
     save: SaveOption = None,
     as_json: JsonOption = False,
+    planner: PlannerOption = None,
+    model: ModelOption = None,
+    budget_usd: BudgetUsdOption = None,
+    budget_tokens: BudgetTokensOption = None,
+    no_cache: NoCacheOption = False,
 ) -> None:
-    """Show the plan that a command or a file gives; nothing is run.
+    """Show the plan that a command or a file gives, with its code and what it may cost; nothing is run.
 
     `nadg plan schema` prints the JSON Schema of plan files.
     """
@@ -36,8 +52,19 @@ def plan(
         print_schema()
         return
     from nadg.cli.configuration import read_settings
+    from nadg.cli.wishes import checked_wishes
 
-    asyncio.run(_show(read_settings(), command, plan, tuple(inputs or ()), save, as_json))
+    settings = read_settings()
+    wishes = checked_wishes(
+        settings,
+        planner=planner,
+        model=model,
+        budget_usd=budget_usd,
+        budget_tokens=budget_tokens,
+        no_cache=no_cache,
+        from_file=plan is not None,
+    )
+    asyncio.run(_show(settings, wishes, command, plan, tuple(inputs or ()), save, as_json))
 
 
 def print_schema() -> None:
@@ -49,6 +76,7 @@ def print_schema() -> None:
 
 async def _show(
     settings: Settings,
+    wishes: ModelWishes,
     command: str | None,
     plan_file: Path | None,
     inputs: tuple[Path, ...],
@@ -57,12 +85,13 @@ async def _show(
 ) -> None:
     from nadg.cli.console import create_console
     from nadg.cli.inputs import input_files
-    from nadg.cli.render.plan import plan_tree
     from nadg.cli.session import check_source
+    from nadg.cli.showing import show_plan
 
     check_source(command, plan_file)
     files = input_files(inputs)
     from nadg.bootstrap.planning import open_planner
+    from nadg.bootstrap.review import estimate_of
 
     async with open_planner(settings) as desk:
         planned = await desk.plan(command, plan_file, files)
@@ -72,7 +101,7 @@ async def _show(
         print(json.dumps(planned.plan.document(), indent=2))
         return
     console = create_console()
-    console.print(plan_tree(planned.plan, command=planned.command, planner=planned.planner))
+    show_plan(console, planned, estimate_of(planned, settings, wishes))
     if save is not None:
         console.print(f"Saved in {save}; run it with: nadg run --plan {save}", soft_wrap=True)
 

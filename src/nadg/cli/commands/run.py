@@ -4,70 +4,78 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from pathlib import Path
-from typing import Annotated
 
 import typer
 
 from nadg.cli.commands.arguments import (
+    BudgetTokensOption,
+    BudgetUsdOption,
     CommandArgument,
+    ContinueOption,
+    FollowOption,
     InputOption,
     JsonOption,
+    MinSandboxOption,
+    ModelOption,
+    NoCacheOption,
+    OutOption,
+    PlannerOption,
     PlanOption,
     QuietOption,
+    RepairOption,
+    ReviewOption,
     RunWorkersOption,
+    TimeoutOption,
+    YesOption,
 )
 from nadg.domain.errors import UserError
 from nadg.domain.tier import Tier, strongest
 
 
-def run(
+def run(  # each option of the command is a parameter
     command: CommandArgument = None,
     plan: PlanOption = None,
     inputs: InputOption = None,
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", "-o", metavar="DIR", help="Where the files go. Default: nadg-out/RUN."),
-    ] = None,
+    out: OutOption = None,
     workers: RunWorkersOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
-    timeout: Annotated[
-        float | None,
-        typer.Option("--timeout", min=0.001, metavar="SECONDS", help="Fail the run after so long."),
-    ] = None,
-    continue_on_failure: Annotated[
-        bool, typer.Option("--continue-on-failure", help="Let the rest go on when a subtask fails.")
-    ] = False,
-    follow: Annotated[
-        list[str] | None,
-        typer.Option("--follow", metavar="SUBTASK", help="Show what this subtask prints. Repeatable."),
-    ] = None,
-    min_sandbox: Annotated[
-        Tier | None,
-        typer.Option(
-            "--min-sandbox",
-            metavar="TIER",
-            help="Weakest sandbox to accept: landlock, namespaces, none; never below NADG_MIN_SANDBOX.",
-        ),
-    ] = None,
+    timeout: TimeoutOption = None,
+    continue_on_failure: ContinueOption = False,
+    follow: FollowOption = None,
+    min_sandbox: MinSandboxOption = None,
+    review: ReviewOption = False,
+    yes: YesOption = False,
+    planner: PlannerOption = None,
+    model: ModelOption = None,
+    budget_usd: BudgetUsdOption = None,
+    budget_tokens: BudgetTokensOption = None,
+    no_cache: NoCacheOption = False,
+    repair: RepairOption = None,
 ) -> None:
     """Plan a command, run it on the grid, and show the answer.
 
     The answer goes to standard output, the plan and the progress to standard error. Exit code: 0 done,
-    1 failed, 2 bad request, 130 cancelled by Ctrl-C (once: cleanly, what is done is kept; twice: at once).
+    1 failed, or refused in a review, 2 bad request, 130 cancelled by Ctrl-C (once: cleanly, what is done is
+    kept; twice: at once).
     """
     from nadg.cli.configuration import read_settings
     from nadg.cli.session import RunRequest, carry_out
+    from nadg.cli.wishes import checked_wishes
     from nadg.domain.run import RunOptions
 
     settings = read_settings()
     tier = tier_of_run(min_sandbox, settings.min_sandbox)
     _tell_what_stays(min_sandbox, tier, quiet)
-    options = RunOptions(
-        timeout_seconds=timeout,
-        continue_on_failure=continue_on_failure,
-        min_sandbox=tier,
+    wishes = checked_wishes(
+        settings,
+        planner=planner,
+        model=model,
+        budget_usd=budget_usd,
+        budget_tokens=budget_tokens,
+        no_cache=no_cache,
+        repairs=repair,
+        from_file=plan is not None,
     )
     request = RunRequest(
         command=command,
@@ -75,7 +83,10 @@ def run(
         inputs=tuple(inputs or ()),
         out=out,
         workers=workers,
-        options=options,
+        options=RunOptions(timeout_seconds=timeout, continue_on_failure=continue_on_failure, min_sandbox=tier),
+        wishes=wishes,
+        review=review,
+        yes=yes,
         follow=tuple(follow or ()),
         as_json=as_json,
         quiet=quiet,

@@ -78,7 +78,7 @@ def started_line(one: SubtaskProgress) -> str:
 def ended_line(one: SubtaskProgress, now: float) -> str:
     """Said when a subtask is over: how it went, how long it took, who did it, why it failed."""
     mark = MARKS[one.state][0]
-    facts = [f"{one.state}", *_shard_facts(one), *_worker_facts(one), *_time_facts(one, now)]
+    facts = [f"{one.state}", *_shard_facts(one), *_worker_facts(one), *_token_facts(one), *_time_facts(one, now)]
     reason = f": {one_line(one.reason, 300)}" if one.reason else ""
     return f"{mark} {one.id}: {', '.join(facts)}{reason}"
 
@@ -100,12 +100,13 @@ def output_lines(subtask_id: str, index: int, stream: str, text: str) -> Iterabl
 def _cells(one: SubtaskProgress, now: float) -> tuple[Text | ProgressBar, ...]:
     mark, style = MARKS[one.state]
     title = "" if one.title == one.id else _title(one)
+    facts = [*_time_facts(one, now), *_running_facts(one), *_token_facts(one)]
     return (
         Text(f"{mark} {one.id}", style=style),
         Text(title, style="dim" if one.state is SubtaskState.WAITING else "", no_wrap=True, overflow="ellipsis"),
         ProgressBar(total=max(one.shards_total, 1), completed=_filled(one), width=16),
         Text(_count(one), style="dim"),
-        Text("  ".join([*_time_facts(one, now), *_running_facts(one)]), no_wrap=True, overflow="ellipsis"),
+        Text("  ".join(facts), no_wrap=True, overflow="ellipsis"),
     )
 
 
@@ -143,6 +144,10 @@ def _worker_facts(one: SubtaskProgress) -> list[str]:
     if one.lost_attempts:
         facts.append(f"{counted(one.lost_attempts, 'attempt')} lost")
     return facts
+
+
+def _token_facts(one: SubtaskProgress) -> list[str]:
+    return [counted(one.tokens, "token")] if one.tokens else []
 
 
 def _running_facts(one: SubtaskProgress) -> list[str]:

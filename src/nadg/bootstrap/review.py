@@ -1,0 +1,132 @@
+"""What a person who judges a plan before it runs is shown and may change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import msgspec
+
+from nadg.bootstrap.asked import ModelWishes, written_by_model
+from nadg.bootstrap.planning import PlannedRun
+from nadg.domain.model_calls import Purpose
+from nadg.domain.plan import Plan, PromptWork, PythonWork
+from nadg.domain.tier import Tier, strongest
+from nadg.domain.validate import parse_plan
+from nadg.planning.file import dump_plan, parse_text
+from nadg.settings import Settings
+from nadg.skills.registry import load_registry
+
+EDITED = ", edited"
+
+
+class RunEstimate(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run is likely to take of language models, before it begins."""
+
+    calls: int
+    at_least: bool
+    """There may be more: how many items some work has shows only while it runs."""
+    input_tokens: int
+    output_tokens: int
+    cost_usd: float | None
+    priced: bool
+    """Whether the prices of all models are known."""
+    shards: int | None
+    """Units that are dispatched; None where nobody counted them."""
+
+
+class CountedCalls(Protocol):
+    """The calls that some part of a plan takes."""
+
+    @property
+    def purpose(self) -> Purpose: ...
+
+    @property
+    def model(self) -> str | None:
+        """None: the one that the settings name for the purpose."""
+        ...
+
+    @property
+    def calls(self) -> int: ...
+
+    @property
+    def input_tokens(self) -> int: ...
+
+    @property
+    def output_tokens(self) -> int: ...
+
+
+class CountedPlan(Protocol):
+    """What a plan takes, before prices."""
+
+    @property
+    def by_subtask(self) -> Sequence[CountedCalls]: ...
+
+    @property
+    def shards(self) -> int: ...
+
+    @property
+    def at_least(self) -> bool: ...
+
+
+Cost = Callable[[str, int, int], float | None]
+"""US dollars of a model for so many tokens in and out; None where its price is not known."""
+
+
+def priced(counted: CountedPlan, model_for: Callable[[Purpose], str], cost: Cost) -> RunEstimate:
+    """The whole of it; the price of all is known only where that of every part is."""
+    parts = counted.by_subtask
+    costs = [cost(one.model or model_for(one.purpose), one.input_tokens, one.output_tokens) for one in parts]
+    known = [one for one in costs if one is not None]
+    is_priced = len(known) == len(costs)
+    return RunEstimate(
+        calls=sum(one.calls for one in parts),
+        at_least=counted.at_least,
+        input_tokens=sum(one.input_tokens for one in parts),
+        output_tokens=sum(one.output_tokens for one in parts),
+        cost_usd=sum(known) if is_priced else None,
+        priced=is_priced,
+        shards=counted.shards,
+    )
+
+
+def estimate_of(planned: PlannedRun, settings: Settings, wishes: ModelWishes) -> RunEstimate | None:
+    """What the run is likely to take; None where there is nothing to tell: no language model does any of it."""
+    return None
+
+
+def editable_text(planned: PlannedRun) -> str:
+    """The plan as the YAML that `edited_run` reads."""
+    return dump_plan(planned.plan)
+
+
+def edited_run(text: str, planned: PlannedRun) -> PlannedRun:
+    """The plan that a person made of it. Raises UserError, naming everything that is wrong.
+
+    Prompt work may be added only to a plan that a model wrote, or that has some: else none is configured.
+    """
+    models = written_by_model(planned.planner) or has_prompts(planned.plan)
+    document = parse_text(text, "the edited plan.yaml")
+    plan = parse_plan(document, skills=load_registry().specs, inputs=planned.inputs, models=models)
+    planner = planned.planner if planned.planner.endswith(EDITED) else planned.planner + EDITED
+    by_model = written_by_model(planned.planner)
+    return msgspec.structs.replace(planned, plan=plan, planner=planner if by_model else planned.planner)
+
+
+def has_prompts(plan: Plan) -> bool:
+    """Whether a language model does some of its work."""
+    return any(isinstance(one.work, PromptWork) for one in plan.subtasks)
+
+
+def unconfined_code(planned: PlannedRun, tier: Tier) -> tuple[str, ...]:
+    """The subtasks whose code a model wrote and that may run without isolation.
+
+    `tier` is what the run demands; a subtask may demand more.
+    """
+    if not written_by_model(planned.planner):
+        return ()
+    return tuple(
+        one.id
+        for one in planned.plan.subtasks
+        if isinstance(one.work, PythonWork) and strongest(tier, one.min_sandbox) is Tier.NONE
+    )

@@ -1,0 +1,50 @@
+"""What a run is likely to take of language models, in one line."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from nadg.cli.render.units import counted
+from nadg.cli.render.usage import PRICE_UNKNOWN, money
+
+
+class ShownEstimate(Protocol):
+    """What is known before a run begins."""
+
+    @property
+    def calls(self) -> int: ...
+
+    @property
+    def at_least(self) -> bool:
+        """How many items some work has shows only while it runs."""
+        ...
+
+    @property
+    def input_tokens(self) -> int: ...
+
+    @property
+    def output_tokens(self) -> int: ...
+
+    @property
+    def cost_usd(self) -> float | None: ...
+
+    @property
+    def priced(self) -> bool:
+        """Whether the prices of all models are known."""
+        ...
+
+    @property
+    def shards(self) -> int | None: ...
+
+
+def estimate_line(estimate: ShownEstimate) -> str:
+    """`Estimate: at least 12 calls, about 9,000 tokens in and 2,000 out, $0.0031, 4 shards`."""
+    shards = [counted(estimate.shards, "shard")] if estimate.shards is not None else []
+    if not estimate.calls and not estimate.at_least:
+        return f"Estimate: {', '.join(['no calls of a language model', *shards])}"
+    least = "at least " if estimate.at_least else ""
+    calls = counted(estimate.calls, "call")
+    tokens = f"about {estimate.input_tokens:,} tokens in and {estimate.output_tokens:,} out"
+    known = estimate.priced and estimate.cost_usd is not None
+    cost = f"{least}{money(estimate.cost_usd)}" if known else PRICE_UNKNOWN
+    return f"Estimate: {', '.join([least + calls, tokens, cost, *shards])}"
