@@ -99,7 +99,7 @@ def test_no_caller_gets_below_the_settings(start_worker: Any, tmp_path: Path, as
 
     async def carried_out() -> RunRecord:
         watcher = ScreenWatcher(SilentScreen())
-        async with open_grid(settings, watcher=watcher) as grid:
+        async with open_grid(settings) as grid:
             planned = await grid.plan(None, tmp_path / "plan.yaml", ())
             return await grid.run(planned, RunOptions(min_sandbox=asked), watcher)
 

@@ -224,7 +224,8 @@ async def interrupted_run(grid: EndlessGrid, interruption: Interruption, signals
 
     async with asyncio.TaskGroup() as group:
         group.create_task(interrupt())
-        return await run_watched(cast("Grid", grid), PLANNED, RunOptions(), watcher, interruption)
+        running = grid.run(PLANNED, RunOptions(), watcher)
+        return await run_watched(cast("Grid", grid), running, watcher, interruption)
 
 
 def test_the_first_ctrl_c_asks_the_run_to_end() -> None:
@@ -250,9 +251,10 @@ def test_the_second_ctrl_c_stops_waiting() -> None:
 
 def test_a_refused_run_raises_its_own_error() -> None:
     async def refused() -> None:
-        grid = cast("Grid", EndlessGrid(fail=UserError("no worker")))
+        grid, watcher = EndlessGrid(fail=UserError("no worker")), ScreenWatcher(SilentScreen())
+        running = grid.run(PLANNED, RunOptions(), watcher)
         with pytest.raises(ExceptionGroup) as caught:
-            await run_watched(grid, PLANNED, RunOptions(), ScreenWatcher(SilentScreen()), Interruption())
+            await run_watched(cast("Grid", grid), running, watcher, Interruption())
         assert caught.group_contains(UserError, match="no worker")
 
     in_loop(refused)

@@ -15,7 +15,7 @@ import msgspec
 from nadg.bootstrap.asked import ModelWishes, options_of_run, written_by_model
 from nadg.bootstrap.demands import require_workers
 from nadg.bootstrap.home import Home
-from nadg.bootstrap.models import open_account, open_models
+from nadg.bootstrap.models import Notice, open_account, open_models, say_nothing
 from nadg.bootstrap.orphans import create_owner, end_orphan
 from nadg.bootstrap.planners import BUILTIN, Planned, Planners
 from nadg.bootstrap.planning import (
@@ -90,11 +90,11 @@ class Grid:
         return self._planners.writer is not None
 
     async def plan(
-        self, command: str | None, plan_file: Path | None, inputs: Sequence[Path], watcher: Watcher
+        self, command: str | None, plan_file: Path | None, inputs: Sequence[Path], notice: Notice = say_nothing
     ) -> PlannedRun:
         """A validated plan; nothing runs. Raises UserError with everything that is wrong, or a ModelError."""
         files = await asyncio.to_thread(take_inputs, inputs, self._blobs)
-        account = await self._account(new_run_id(self._clock), self._wishes.budget, watcher)
+        account = await self._account(new_run_id(self._clock), self._wishes.budget, notice)
         limits = self._settings.default_limits
         return await plan_run(
             command, plan_file, files, planners=self._planners, account=account, default_limits=limits
@@ -122,7 +122,7 @@ class Grid:
         """As `plan` and `run`, but what is planned runs while the model still writes the rest."""
         files = await asyncio.to_thread(take_inputs, inputs, self._blobs)
         run_id, command = new_run_id(self._clock), checked_command(command)
-        account = await self._account(run_id, self._wishes.budget, watcher)
+        account = await self._account(run_id, self._wishes.budget, watcher.notice)
         stream = PlanStream(self._planners, self._settings.default_limits)
         async with cancelled_at_the_end(stream.plan(command, files, account)):
             await self._pool.ensure(watcher)
@@ -193,14 +193,14 @@ class Grid:
     async def _access(self, new: NewRun, watcher: Watcher) -> ModelAccess | None:
         if self._door is None:
             return None
-        account = await self._account(new.id, new.options.budget, watcher, new.options.use_cache)
+        account = await self._account(new.id, new.options.budget, watcher.notice, new.options.use_cache)
         return ModelAccess(door=self._door, account=account, concurrency=self._settings.model_concurrency)
 
     async def _account(
-        self, run_id: str, budget: Budget, watcher: Watcher, use_cache: bool | None = None
+        self, run_id: str, budget: Budget, notice: Notice, use_cache: bool | None = None
     ) -> RunAccount:
         cached = self._wishes.use_cache if use_cache is None else use_cache
-        return await open_account(run_id, budget, cached, self._store, self._clock, watcher.notice)
+        return await open_account(run_id, budget, cached, self._store, self._clock, notice)
 
     async def request_cancel(self, run_id: str, reason: str) -> None:
         """End a run of this grid or of another process that shares the store. Raises NotFound."""

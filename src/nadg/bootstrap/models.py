@@ -19,6 +19,14 @@ from nadg.store.api import Store
 
 PURPOSES: tuple[Purpose, ...] = ("plan", "prompt", "repair", "answer")
 
+Notice = Callable[[str], None]
+"""Who is told something in one sentence: a wait, a fallback."""
+
+
+def say_nothing(text: str) -> None:
+    """A Notice for scripts that show nothing."""
+    del text
+
 
 def model_settings(settings: Settings, wishes: ModelWishes) -> ModelSettings:
     """Plain values for the gateway; no model in them where none is configured or wanted."""
@@ -63,7 +71,7 @@ async def open_models(
 
 
 async def open_account(
-    run_id: str, budget: Budget, use_cache: bool, store: Store, clock: Clock, notice: Callable[[str], None]
+    run_id: str, budget: Budget, use_cache: bool, store: Store, clock: Clock, notice: Notice
 ) -> RunAccount:
     """The account of a run, counting on from what it has spent already."""
     return await RunAccount.open(

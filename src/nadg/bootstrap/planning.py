@@ -13,7 +13,7 @@ import msgspec
 
 from nadg.bootstrap.asked import ModelWishes, models_for
 from nadg.bootstrap.home import Home
-from nadg.bootstrap.models import open_account, open_models
+from nadg.bootstrap.models import Notice, open_account, open_models, say_nothing
 from nadg.bootstrap.planners import BUILTIN, Planners
 from nadg.domain.blob import BlobRef
 from nadg.domain.clock import Clock, SystemClock
@@ -112,7 +112,7 @@ class PlanDesk:
 
 @asynccontextmanager
 async def open_planner(
-    settings: Settings, wishes: ModelWishes | None = None, notice: Callable[[str], None] = print
+    settings: Settings, wishes: ModelWishes | None = None, notice: Notice = say_nothing
 ) -> AsyncIterator[PlanDesk]:
     """Planning only: no workers. What models answer is kept, and what they cost is recorded, as for a run."""
     wishes, home, clock = wishes or ModelWishes(), Home(settings), SystemClock()

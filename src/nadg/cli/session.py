@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Coroutine, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from nadg.bootstrap.asked import ModelWishes, options_of_run, written_by_model
+from nadg.bootstrap.asked import ModelWishes, must_wait_for_plan, options_of_run, written_by_model
 from nadg.cli.console import create_console
 from nadg.cli.failure import FAILED, INTERRUPTED, StoppedAtOnce
 from nadg.cli.inputs import check_plan_file, checked_out_folder, default_out_folder, input_files
@@ -75,21 +75,38 @@ async def carry_out(settings: Settings, request: RunRequest) -> int:
     inputs = input_files(request.inputs)
     from nadg.bootstrap.grid import open_grid
 
-    progress_console = create_console(stderr=True)
-    watcher = ScreenWatcher(create_screen(progress_console, quiet=request.quiet), request.follow)
-    async with open_grid(settings, workers=request.workers, watcher=watcher) as grid:
-        planned = await grid.plan(request.command, request.plan_file, inputs)
-        approved = await approved_plan(planned, request, settings, progress_console)
-        if approved is None:
+    console = create_console(stderr=True)
+    watcher = ScreenWatcher(create_screen(console, quiet=request.quiet), request.follow)
+    async with open_grid(settings, request.wishes, workers=request.workers) as grid:
+        run = await _prepared(grid, request, inputs, settings, console, watcher)
+        if run is None:
             print(REFUSED, file=sys.stderr)
             return FAILED
-        check_followed(approved.plan, request.follow)
-        by_model = written_by_model(approved.planner)
-        options = options_of_run(request.options, request.wishes, by_model=by_model)
         interruption = Interruption()
-        record = await run_watched(grid, approved, options, watcher, interruption)
+        record = await run_watched(grid, run, watcher, interruption)
         await _show_result(grid, record, request, out or default_out_folder(record.id))
     return exit_code_of_run(record, interrupted=interruption.asked.is_set())
+
+
+async def _prepared(
+    grid: Grid,
+    request: RunRequest,
+    inputs: Sequence[Path],
+    settings: Settings,
+    console: Console,
+    watcher: ScreenWatcher,
+) -> Coroutine[Any, Any, RunRecord] | None:
+    """What carries the request out, from here on; None where the user refused the plan."""
+    waits = must_wait_for_plan(review=request.review, yes=request.yes, tier=request.options.min_sandbox)
+    if request.command is not None and grid.asks_model_for_plans and not waits:
+        return grid.plan_and_run(request.command, inputs, request.options, watcher)
+    planned = await grid.plan(request.command, request.plan_file, inputs, watcher.notice)
+    approved = await approved_plan(planned, request, settings, console)
+    if approved is None:
+        return None
+    check_followed(approved.plan, request.follow)
+    by_model = written_by_model(approved.planner)
+    return grid.run(approved, options_of_run(request.options, request.wishes, by_model=by_model), watcher)
 
 
 async def approved_plan(
@@ -127,15 +144,15 @@ def check_followed(plan: Plan, follow: Collection[str]) -> None:
 
 
 async def run_watched(
-    grid: Grid, planned: PlannedRun, options: RunOptions, watcher: ScreenWatcher, interruption: Interruption
+    grid: Grid, run: Coroutine[Any, Any, RunRecord], watcher: ScreenWatcher, interruption: Interruption
 ) -> RunRecord:
     """Run to the end while the screen shows it. The first Ctrl-C asks the run to end, the second kills it."""
     over = asyncio.Event()
     async with asyncio.TaskGroup() as group:
-        running = group.create_task(grid.run(planned, options, watcher))
+        running = group.create_task(run)
         running.add_done_callback(lambda _: over.set())
         group.create_task(watcher.tick_until(over))
-        cancelling = group.create_task(_cancel_when_asked(grid, watcher, interruption))
+        cancelling = group.create_task(_cancel_when_asked(grid, watcher, interruption, running))
         running.add_done_callback(lambda _: cancelling.cancel())
         with interruption.listening(running.cancel):
             await asyncio.wait({running})
@@ -144,10 +161,14 @@ async def run_watched(
     return running.result()
 
 
-async def _cancel_when_asked(grid: Grid, watcher: ScreenWatcher, interruption: Interruption) -> None:
+async def _cancel_when_asked(
+    grid: Grid, watcher: ScreenWatcher, interruption: Interruption, running: asyncio.Task[RunRecord]
+) -> None:
     await interruption.asked.wait()
+    if not watcher.created.is_set():
+        running.cancel()
+        return
     watcher.notice("Cancelling: what is done is kept. Press Ctrl-C again to stop at once.")
-    await watcher.created.wait()
     await grid.request_cancel(watcher.run_id, "cancelled by the user")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -85,15 +86,19 @@ async def _show(
 ) -> None:
     from nadg.cli.console import create_console
     from nadg.cli.inputs import input_files
+    from nadg.cli.render.safe import printable
     from nadg.cli.session import check_source
     from nadg.cli.showing import show_plan
+
+    def notice(text: str) -> None:
+        print(printable(text, keep_lines=False), file=sys.stderr)
 
     check_source(command, plan_file)
     files = input_files(inputs)
     from nadg.bootstrap.planning import open_planner
     from nadg.bootstrap.review import estimate_of
 
-    async with open_planner(settings) as desk:
+    async with open_planner(settings, wishes, notice) as desk:
         planned = await desk.plan(command, plan_file, files)
     if save is not None:
         save_plan(planned.plan, save)
