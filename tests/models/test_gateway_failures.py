@@ -10,6 +10,7 @@ import pytest
 
 from nadg.domain.errors import ContentBlocked, ModelRefused, ModelUnavailable, UserError
 from nadg.models.configuration import ApiKey
+from nadg.models.estimate import estimate_tokens
 from tests.models.clients import KEY, WRONG_KEY, Sink, call_of
 from tests.models.doors import FLASH, LITE, LOCAL, JumpingClock, NotingAccount, gemini_house, open_house
 from tests.support.gemini import (
@@ -123,7 +124,7 @@ def test_a_stream_that_breaks_off_begins_anew_and_is_paid_for(broken: BreakOff |
         assert reply.text == sink.heard == LONG
         assert sink.before == [LONG[:36]]
         failed, answered = account.settled
-        assert failed.usage.output_tokens == 12
+        assert failed.usage.output_tokens == estimate_tokens(LONG[:36])
         assert failed.usage.input_tokens == failed.wanted.input_tokens
         assert failed.usage.cost_usd is not None
         assert failed.usage.cost_usd > 0
@@ -143,7 +144,7 @@ def test_silence_ends_and_counts_with_all_that_it_may_cost(silent: Hang, streame
         assert reply.text == LONG
         failed = account.settled[0]
         if streamed and silent.text:
-            assert (sink.before, failed.usage.output_tokens) == (["a beginning"], 4)
+            assert (sink.before, failed.usage.output_tokens) == (["a beginning"], estimate_tokens("a beginning"))
         else:
             assert failed.usage.output_tokens == failed.wanted.max_output_tokens
 
