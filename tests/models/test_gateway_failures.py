@@ -14,6 +14,7 @@ from nadg.models.estimate import estimate_tokens
 from tests.models.clients import KEY, WRONG_KEY, Sink, call_of
 from tests.models.doors import FLASH, LITE, LOCAL, JumpingClock, NotingAccount, gemini_house, open_house
 from tests.support.gemini import (
+    Answer,
     BlockPrompt,
     BreakOff,
     DropConnection,
@@ -21,6 +22,7 @@ from tests.support.gemini import (
     Hang,
     Quota,
     RateLimit,
+    Request,
     Say,
     by_rule,
     scripted,
@@ -83,6 +85,46 @@ def test_a_run_waits_for_the_day_s_end_where_no_model_is_left() -> None:
         ]
         assert clock.now().isoformat() >= "2026-11-26T08:00"
         assert quota.refused == 1, "no request was wasted on the closed day"
+
+    asyncio.run(body())
+
+
+def test_a_model_that_is_down_is_revisited_while_another_is_closed_for_the_day() -> None:
+    async def body() -> None:
+        def script(request: Request) -> Answer:
+            if request.model == "gemini-3.5-flash-lite":
+                return RateLimit(per="day")
+            return Say("back again") if clock.seconds > 500 else OVERLOADED
+
+        clock = JumpingClock()
+        async with gemini_house(script=script, clock=clock, fallbacks=(FLASH,)) as house:
+            account = NotingAccount()
+            reply = await house.door.ask(call_of(), account)
+        assert (reply.model, reply.text) == (FLASH, "back again")
+        assert clock.seconds < 1000
+        assert len(account.notices) == 2
+        assert account.notices[1].startswith(f"{FLASH} gave no answer in 3 tries: ")
+        assert account.notices[1].endswith(
+            f"; {LITE} allows no more requests today; the run waits until 2026-11-26 08:00 UTC"
+        )
+
+    asyncio.run(body())
+
+
+def test_two_models_closed_for_the_day() -> None:
+    async def body() -> None:
+        clock = JumpingClock()
+        quota = Quota(requests_per_day=1, time=clock.epoch)
+        async with gemini_house(
+            script=by_rule([("", Say("well"))]), quota=quota, clock=clock, fallbacks=(FLASH,)
+        ) as house:
+            account = NotingAccount()
+            models = [(await house.door.ask(call_of(str(n)), account)).model for n in range(3)]
+        assert models == [LITE, FLASH, LITE]
+        assert account.notices[-1] == (
+            f"{LITE} and {FLASH} allow no more requests today; the run waits until 2026-11-26 08:00 UTC"
+        )
+        assert (quota.accepted, quota.refused) == (3, 2)
 
     asyncio.run(body())
 
