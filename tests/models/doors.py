@@ -13,6 +13,7 @@ import msgspec
 from nadg.domain.model_calls import ModelUsage, StoredAnswer
 from nadg.models.call import Granted, ModelCall, Wanted
 from nadg.models.configuration import ApiKey, ModelSettings
+from nadg.models.fake import FakeAnswerCache
 from nadg.models.gateway import Gateway
 from nadg.models.governor import Governor
 from nadg.models.lazy_client import LazyClient, usable_providers
@@ -94,23 +95,10 @@ class NotingAccount:
         return [one.state for one in self.settled]
 
 
-class MemoryCache:
-    """Answers in a dict."""
-
-    def __init__(self) -> None:
-        self.answers: dict[str, StoredAnswer] = {}
-
-    async def get(self, key: str) -> StoredAnswer | None:
-        return self.answers.get(key)
-
-    async def put(self, key: str, answer: StoredAnswer) -> None:
-        self.answers[key] = answer
-
-
 class House:
     """What a test has in hand."""
 
-    def __init__(self, door: Gateway, clock: JumpingClock, cache: MemoryCache) -> None:
+    def __init__(self, door: Gateway, clock: JumpingClock, cache: FakeAnswerCache) -> None:
         self.door, self.clock, self.cache = door, clock, cache
         self.requests: list[Request] = []
         """Those that reached the script of the imitation."""
@@ -121,7 +109,7 @@ async def open_house(*, clock: JumpingClock | None = None, **changes: Any) -> As
     """A gateway with these settings; by default one model, and the right key for Google."""
     fields: dict[str, Any] = {"model": LITE, "google_api_key": ApiKey(KEY)}
     settings = ModelSettings(**(fields | changes))
-    clock, cache = clock or JumpingClock(), MemoryCache()
+    clock, cache = clock or JumpingClock(), FakeAnswerCache()
     clients: dict[str, LazyClient] = {one: LazyClient(one, settings) for one in usable_providers(settings)}
     governor = Governor(settings.limits, clock=clock, time=clock.monotonic, sleep=clock.sleep)
     door = Gateway(settings, clients, governor, cache, clock, sleep=clock.sleep, random=lambda: 0.5)

@@ -6,12 +6,15 @@ import asyncio
 
 import pytest
 
-from nadg.domain.errors import AnswerUnfit, ModelRefused
+from nadg.domain.errors import AnswerUnfit, ModelRefused, UserError
 from nadg.domain.model_calls import ModelUsage
+from nadg.models.configuration import ApiKey, ModelSettings
+from nadg.models.fake import FakeAnswerCache
+from nadg.models.gateway import open_gateway
 from nadg.models.limits import RateLimits
-from tests.models.clients import SCHEMA, Sink, call_of
+from tests.models.clients import KEY, SCHEMA, Sink, call_of
 from tests.models.doors import FLASH, LITE, LOCAL, NotingAccount, gemini_house, open_house
-from tests.support.gemini import Hang, Say, Truncate, by_rule
+from tests.support.gemini import GeminiImitation, Hang, Say, Truncate, by_rule, scripted
 
 LONG = "A text of some length, which comes in several pieces when it is streamed."
 
@@ -171,3 +174,25 @@ def test_a_small_run_is_not_kept_waiting_by_a_big_one() -> None:
         assert 1 <= len(big.notices) <= 7, "said once for each window, not once for each request"
 
     asyncio.run(body())
+
+
+def test_the_door_is_opened_with_what_the_settings_say() -> None:
+    async def body() -> None:
+        async with GeminiImitation(scripted([Say("well")]), api_key=KEY) as server:
+            settings = ModelSettings(model=LITE, google_api_key=ApiKey(KEY), google_base_url=server.url)
+            async with open_gateway(settings, cache=FakeAnswerCache()) as door:
+                assert door.serves(LITE)
+                assert not door.serves(LOCAL)
+                assert (await door.ask(call_of(), NotingAccount())).text == "well"
+
+    asyncio.run(body())
+
+
+@pytest.mark.parametrize("settings", [ModelSettings(model=LITE), ModelSettings(model="gemni")])
+def test_the_door_does_not_open_for_a_model_that_cannot_be_asked(settings: ModelSettings) -> None:
+    async def body() -> None:
+        async with open_gateway(settings, cache=FakeAnswerCache()):
+            raise AssertionError("it opened")
+
+    with pytest.raises(UserError, match=r"GEMINI_API_KEY|PROVIDER:NAME"):
+        asyncio.run(body())

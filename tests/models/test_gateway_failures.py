@@ -10,9 +10,11 @@ import pytest
 
 from nadg.domain.errors import ContentBlocked, ModelRefused, ModelUnavailable, UserError
 from nadg.models.configuration import ApiKey
+from nadg.models.estimate import estimate_tokens
 from tests.models.clients import KEY, WRONG_KEY, Sink, call_of
 from tests.models.doors import FLASH, LITE, LOCAL, JumpingClock, NotingAccount, gemini_house, open_house
 from tests.support.gemini import (
+    Answer,
     BlockPrompt,
     BreakOff,
     DropConnection,
@@ -20,6 +22,7 @@ from tests.support.gemini import (
     Hang,
     Quota,
     RateLimit,
+    Request,
     Say,
     by_rule,
     scripted,
@@ -86,6 +89,46 @@ def test_a_run_waits_for_the_day_s_end_where_no_model_is_left() -> None:
     asyncio.run(body())
 
 
+def test_a_model_that_is_down_is_revisited_while_another_is_closed_for_the_day() -> None:
+    async def body() -> None:
+        def script(request: Request) -> Answer:
+            if request.model == "gemini-3.5-flash-lite":
+                return RateLimit(per="day")
+            return Say("back again") if clock.seconds > 500 else OVERLOADED
+
+        clock = JumpingClock()
+        async with gemini_house(script=script, clock=clock, fallbacks=(FLASH,)) as house:
+            account = NotingAccount()
+            reply = await house.door.ask(call_of(), account)
+        assert (reply.model, reply.text) == (FLASH, "back again")
+        assert clock.seconds < 1000
+        assert len(account.notices) == 2
+        assert account.notices[1].startswith(f"{FLASH} gave no answer in 3 tries: ")
+        assert account.notices[1].endswith(
+            f"; {LITE} allows no more requests today; the run waits until 2026-11-26 08:00 UTC"
+        )
+
+    asyncio.run(body())
+
+
+def test_two_models_closed_for_the_day() -> None:
+    async def body() -> None:
+        clock = JumpingClock()
+        quota = Quota(requests_per_day=1, time=clock.epoch)
+        async with gemini_house(
+            script=by_rule([("", Say("well"))]), quota=quota, clock=clock, fallbacks=(FLASH,)
+        ) as house:
+            account = NotingAccount()
+            models = [(await house.door.ask(call_of(str(n)), account)).model for n in range(3)]
+        assert models == [LITE, FLASH, LITE]
+        assert account.notices[-1] == (
+            f"{LITE} and {FLASH} allow no more requests today; the run waits until 2026-11-26 08:00 UTC"
+        )
+        assert (quota.accepted, quota.refused) == (3, 2)
+
+    asyncio.run(body())
+
+
 def test_an_overloaded_model_is_tried_again() -> None:
     async def body() -> None:
         async with gemini_house(OVERLOADED, OVERLOADED, Say("now")) as house:
@@ -123,7 +166,7 @@ def test_a_stream_that_breaks_off_begins_anew_and_is_paid_for(broken: BreakOff |
         assert reply.text == sink.heard == LONG
         assert sink.before == [LONG[:36]]
         failed, answered = account.settled
-        assert failed.usage.output_tokens == 12
+        assert failed.usage.output_tokens == estimate_tokens(LONG[:36])
         assert failed.usage.input_tokens == failed.wanted.input_tokens
         assert failed.usage.cost_usd is not None
         assert failed.usage.cost_usd > 0
@@ -143,7 +186,7 @@ def test_silence_ends_and_counts_with_all_that_it_may_cost(silent: Hang, streame
         assert reply.text == LONG
         failed = account.settled[0]
         if streamed and silent.text:
-            assert (sink.before, failed.usage.output_tokens) == (["a beginning"], 4)
+            assert (sink.before, failed.usage.output_tokens) == (["a beginning"], estimate_tokens("a beginning"))
         else:
             assert failed.usage.output_tokens == failed.wanted.max_output_tokens
 
