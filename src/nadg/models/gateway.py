@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 
 from nadg.domain.clock import Clock, SystemClock
-from nadg.domain.errors import ModelError, ModelRefused, UserError
+from nadg.domain.errors import ModelError, ModelRefused, ModelUnavailable, UserError
 from nadg.domain.model_calls import ModelUsage, StoredAnswer
 from nadg.models.asking import Asking, Gone, Means
 from nadg.models.cache_key import cache_key
@@ -23,6 +23,9 @@ from nadg.models.prices import price_list
 from nadg.models.sentences import until_day
 from nadg.models.telling import Telling
 
+REVISIT_SECONDS = 300.0
+"""Where one model is closed for the day and another is down: when to try again whether that one is back."""
+SHORTEST_WAIT_SECONDS = 1.0
 Sleep = Callable[[float], Awaitable[None]]
 
 
@@ -107,33 +110,58 @@ class Gateway:
     async def _from_models(self, models: tuple[str, ...], asking: Asking) -> Reply:
         """Ask one after the other; where a day's limit is what stops them, wait for it to end and start anew."""
         while True:
-            closed: list[datetime.datetime] = []
-            gone: ModelError | None = None
-            refused: set[str] = set()
-            for index, model in enumerate(models):
-                if parse_model(model).provider in refused:
+            ended = Round()
+            for model in models:
+                if ended.refuses(model):
                     continue
+                if ended.cause:
+                    self._telling.once(asking.account, f"{ended.cause}; asking {model} instead")
                 try:
                     return await asking.ask(model)
                 except DayClosed as error:
-                    closed.append(error.until)
-                    cause = f"{model} allows no more requests until {until_day(error.until)}"
+                    ended.closed_until(model, error.until)
                 except Gone as error:
-                    gone, cause = error.failure, str(error.failure)
-                    refused |= error.refused_providers
-                after = [one for one in models[index + 1 :] if parse_model(one).provider not in refused]
-                if after:
-                    self._telling.once(asking.account, f"{cause}; asking {after[0]} instead")
-            if not closed:
-                assert gone is not None
-                raise gone
-            await self._wait_for_the_day(models, min(closed), asking.account)
+                    ended.gone(error)
+            await self._wait_for_the_day(ended, asking.account)
 
-    async def _wait_for_the_day(self, models: tuple[str, ...], until: datetime.datetime, account: Account) -> None:
-        who = f"{models[0]} allows" if len(models) == 1 else " and ".join(models) + " allow"
-        self._telling.once(account, f"{who} no more requests today; the run waits until {until_day(until)}")
-        seconds = (until - self._clock.now()).total_seconds()
-        await self._sleep(max(1.0, seconds))
+    async def _wait_for_the_day(self, ended: Round, account: Account) -> None:
+        """Raises the last failure where no model is only closed for the day."""
+        if not ended.closed:
+            assert ended.failure is not None
+            raise ended.failure
+        now, until = self._clock.now(), min(ended.closed.values())
+        who = " and ".join(ended.closed) + (" allows" if len(ended.closed) == 1 else " allow")
+        failed = f"{ended.failure}; " if ended.failure is not None else ""
+        text = f"{failed}{who} no more requests today; the run waits until {until_day(until)}"
+        self._telling.once(account, text)
+        seconds = max(SHORTEST_WAIT_SECONDS, (until - now).total_seconds())
+        is_down = isinstance(ended.failure, ModelUnavailable)
+        await self._sleep(min(seconds, REVISIT_SECONDS) if is_down else seconds)
+
+
+class Round:
+    """How the models fared that were asked one after the other."""
+
+    def __init__(self) -> None:
+        self.closed: dict[str, datetime.datetime] = {}
+        """Those whose limit of the day is reached, and when it begins anew."""
+        self.failure: ModelError | None = None
+        """Of the last one that failed."""
+        self.cause = ""
+        """Why the last one gave no answer."""
+        self._refused: frozenset[str] = frozenset()
+
+    def refuses(self, model: str) -> bool:
+        """Whether its provider takes no request with the key that there is."""
+        return parse_model(model).provider in self._refused
+
+    def closed_until(self, model: str, until: datetime.datetime) -> None:
+        self.closed[model] = until
+        self.cause = f"{model} allows no more requests until {until_day(until)}"
+
+    def gone(self, error: Gone) -> None:
+        self.failure, self.cause = error.failure, str(error.failure)
+        self._refused |= error.refused_providers
 
 
 @asynccontextmanager

@@ -23,9 +23,12 @@ def create_openai_client(settings: ModelSettings) -> PydanticAiClient:
     key = settings.openai_api_key
     sdk = AsyncOpenAI(base_url=base_url, api_key=key.reveal() or NO_KEY, http_client=http, max_retries=0)
     provider = OpenAIProvider(openai_client=sdk)
-    # Servers of others know the older field only.
-    own = settings.openai_base_url is None
-    profile = OpenAIModelProfile(openai_chat_supports_max_completion_tokens=own)
+    profile = OpenAIModelProfile(
+        # Servers of others know the older field only.
+        openai_chat_supports_max_completion_tokens=settings.openai_base_url is None,
+        # A stream without one was broken off on its way.
+        openai_chat_streaming_requires_finish_reason=True,
+    )
     return PydanticAiClient(
         lambda name: OpenAIChatModel(name, provider=provider, profile=profile), http, key, settings
     )
