@@ -96,9 +96,9 @@ def _skills_text(skills: Mapping[str, SkillSpec]) -> str:
         return "# Skills\nNone are installed: use python and prompt."
     lines = [
         "# Skills",
-        "NAME(what its inputs must be; its args, with ? where they may be left out): what it does. -> files it writes",
-        "An argument that is left out is chosen by the skill. A skill's result is a dict with title, headline, notes",
-        "and tables ([{title, columns, rows}]); code that needs exact rows reads the files that it wrote.",
+        "NAME(what its inputs must be; its args, with ? where they may be left out): it does this -> its files",
+        "An argument that is left out is chosen by the skill. A skill's result is a dict with title, headline,",
+        "notes and tables ([{title, columns, rows}]); code that needs exact rows reads the files that it wrote.",
         "text.sentiment keeps the rows and adds the columns compound and sentiment, text.topics adds topic.",
     ]
     known = "text.sentiment" in skills and "text.topics" in skills
