@@ -224,7 +224,7 @@ def variable_of(name: str) -> str:
 
 def unknown_variables() -> dict[str, str]:
     """The variables of our prefix, here or in `.env`, that nobody reads; each with the one it may be meant for."""
-    known = [variable_of(name) for name in Settings.model_fields] + list(NOT_OURS)
+    known = [f"NADG_{name.upper()}" for name in Settings.model_fields] + list(NOT_OURS)
     read = [*EnvSettingsSource(Settings).env_vars, *DotEnvSettingsSource(Settings).env_vars]
     names = {name.upper() for name in read if name.upper().startswith("NADG_")}
     return {name: next(iter(get_close_matches(name, known, 1)), "") for name in sorted(names - set(known))}

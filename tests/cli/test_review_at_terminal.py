@@ -77,14 +77,14 @@ class AtTerminal:
         """The exit code and the answer; the screen is read on, so that nothing waits for it."""
         assert self.process is not None
         assert self.process.stdout is not None
-        out = b""
+        out, pipe = b"", self.process.stdout.fileno()
         while True:
-            ready, _, _ = select.select([self.keyboard, self.process.stdout], [], [], PATIENCE_SECONDS)
+            ready, _, _ = select.select([self.keyboard, pipe], [], [], PATIENCE_SECONDS)
             assert ready, self.screen
             if self.keyboard in ready:
                 self.raw += os.read(self.keyboard, 65536).decode(errors="replace")
-            if self.process.stdout in ready:
-                piece = os.read(self.process.stdout.fileno(), 65536)
+            if pipe in ready:
+                piece = os.read(pipe, 65536)
                 if not piece:
                     break
                 out += piece

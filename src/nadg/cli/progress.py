@@ -8,6 +8,7 @@ from nadg.domain.assignment import Merge
 from nadg.domain.changes import (
     AttemptChanged,
     Change,
+    PlannedSubtask,
     PlanSettled,
     RunChanged,
     ShardChanged,
@@ -90,10 +91,10 @@ class RunProgress:
             case AttemptChanged():
                 return self._attempt_changed(change, now)
             case SubtasksAdded(subtasks=added):
-                self.subtasks |= {one.id: SubtaskProgress(id=one.id, title=one.title) for one in added}
+                self.subtasks |= {one.id: _planned(one) for one in added}
                 return None
             case SubtaskRedefined(subtask=one):
-                self.subtasks[one.id] = SubtaskProgress(id=one.id, title=one.title)
+                self.subtasks[one.id] = _planned(one)
                 return self.subtasks[one.id]
             case PlanSettled():
                 return None
@@ -142,6 +143,10 @@ class RunProgress:
             subtask.last_end = now
             subtask.lost_attempts += change.state is AttemptState.LOST
         return subtask
+
+
+def _planned(one: PlannedSubtask) -> SubtaskProgress:
+    return SubtaskProgress(id=one.id, title=one.title or one.id)
 
 
 def _begin(subtask: SubtaskProgress, attempt_id: str, worker: str, now: float) -> None:
