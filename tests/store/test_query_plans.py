@@ -12,7 +12,19 @@ import pytest
 from sqlalchemy import ClauseElement, select
 
 from nadg.domain.states import RunState
-from nadg.store import SqlStore, blobs, dialect, leases, progress, run_records, runs, workers
+from nadg.store import (
+    SqlStore,
+    blobs,
+    dialect,
+    leases,
+    model_answers,
+    model_calls,
+    plan_edits,
+    progress,
+    run_records,
+    runs,
+    workers,
+)
 from nadg.store.tables import metadata
 
 RARE = {"_SAME_START", "_ALL", "_BY_ANY"}
@@ -22,7 +34,7 @@ SORTS_FEW = {"nadg.store.progress._COUNT_TASKS", "nadg.store.run_records._SUBTAS
 
 STATEMENTS = {
     f"{module.__name__}.{name}": statement
-    for module in (progress, leases, run_records, runs, blobs, workers)
+    for module in (progress, plan_edits, leases, run_records, runs, blobs, workers, model_calls, model_answers)
     for name, statement in vars(module).items()
     if isinstance(statement, ClauseElement)
     and type(statement).__name__ in ("Select", "Update", "Delete")
@@ -31,7 +43,7 @@ STATEMENTS = {
     "some states": run_records._SUMMARIES.where(metadata.tables["runs"].c.state == str(RunState.RUNNING)),
     **{
         f"all of a run in {name}": select(metadata.tables[name]).where(metadata.tables[name].c.run_id == "x")
-        for name in ("events", "attempts", "shards", "subtasks")
+        for name in ("model_calls", "events", "attempts", "shards", "subtasks")
     },
 }
 

@@ -22,11 +22,13 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from nadg.domain.assignment import Whole
-from nadg.domain.changes import AttemptAdded, ShardsAdded
+from nadg.domain.changes import AttemptAdded, RunChanged, ShardsAdded
 from nadg.domain.clock import Clock
 from nadg.domain.errors import UserError
-from nadg.domain.run import NewRun
-from nadg.store import dialect, open_store, progress, run_records, schema
+from nadg.domain.model_calls import CallCharge
+from nadg.domain.run import NewRun, RunOptions
+from nadg.domain.states import RunState
+from nadg.store import codec, dialect, open_store, plan_edits, progress, run_records, schema
 from nadg.store.tables import metadata
 
 
@@ -114,6 +116,42 @@ def test_an_old_database_is_migrated(database: Path, clock: Clock, monkeypatch: 
         _make(database, clock)
 
 
+def test_a_database_of_the_first_version_keeps_its_runs(
+    database: Path, clock: Clock, new_run: Callable[..., NewRun]
+) -> None:
+    engine = dialect.open_writer(dialect.locate(database), 1)
+    new, now = new_run("a", "b"), clock.now().replace(tzinfo=None).isoformat(" ", "microseconds")
+    with engine.connect() as connection, connection.begin():
+        schema.migrate(connection, "0001")
+        assert "model_calls" not in dialect.table_names(connection)
+        plan, inputs, options = (codec.encode_plan(new.plan), codec.encode(()), codec.encode(RunOptions()))
+        connection.exec_driver_sql(
+            "INSERT INTO runs (id, command, planner, state, plan, inputs, options, created_at, lease_term) "
+            "VALUES ('old', 'do it', 'file', 'planned', ?, ?, ?, ?, 1)",
+            (plan, inputs, options, now),
+        )
+        for position, part in enumerate(new.plan.subtasks):
+            connection.exec_driver_sql(
+                "INSERT INTO subtasks (run_id, id, position, title, state) VALUES ('old', ?, ?, ?, 'waiting')",
+                (part.id, position, part.title),
+            )
+
+    async def scenario() -> None:
+        async with open_store(database, clock) as store:
+            run = await store.runs.get("old")
+            assert (run.command, run.plan, run.created_at) == ("do it", new.plan, clock.now())
+            assert (run.answer, run.calls) == ("", ())
+            assert [one.id for one in run.subtasks] == ["a", "b"]
+            lease = await store.runs.claim("old", "me")
+            assert lease is not None
+            await store.runs.commit(lease, [RunChanged(state=RunState.RUNNING)])
+            await store.runs.commit(lease, [RunChanged(state=RunState.SUCCEEDED, answer="it is done")])
+            assert (await store.runs.get("old")).answer == "it is done"
+
+    asyncio.run(scenario())
+    _make(database, clock)  # and what was brought up once is opened as it is
+
+
 def test_opening_what_fits_does_not_load_the_migration_tool(database: Path, clock: Clock) -> None:
     program = (
         "import asyncio, sys, pathlib\n"
@@ -133,7 +171,7 @@ def test_a_newer_database_is_left_alone(database: Path, clock: Clock) -> None:
     with closing(sqlite3.connect(database)) as connection:
         connection.execute(f"UPDATE {schema.VERSION_TABLE} SET version_num = '9999'")
         connection.commit()
-    assert "has tables of version 9999, this NADG knows up to 0001" in _refusal(database, clock)
+    assert f"has tables of version 9999, this NADG knows up to {schema.REVISIONS[-1]}" in _refusal(database, clock)
 
 
 def test_another_programs_database_is_left_alone(database: Path, clock: Clock) -> None:
@@ -210,6 +248,9 @@ def test_a_state_that_does_not_exist_is_refused_by_the_database(
             shard = ShardsAdded(subtask_id="a", first=0, pieces=(Whole(),))
             attempt = AttemptAdded(attempt_id="1", subtask_id="a", index=0, number=1)
             await store.runs.commit(lease, [shard, attempt])
+            await store.model_calls.charge(
+                CallCharge(id="1", run_id="r", purpose="plan", model="m", tokens=1, cost_usd=None, at=clock.now())
+            )
 
     asyncio.run(scenario())
     refused = pytest.raises(sqlite3.IntegrityError, match=f"ck_{table}_{column}")
@@ -223,9 +264,9 @@ def test_the_tables_and_statements_suit_postgresql_too() -> None:
         str(CreateTable(table).compile(dialect=other))
         for index in table.indexes:
             str(CreateIndex(index).compile(dialect=other))
-    for module in (progress, run_records):
+    for module in (progress, run_records, plan_edits):
         statements = [one for one in vars(module).values() if isinstance(one, ClauseElement)]
-        assert len(statements) > 4
+        assert len(statements) > 1
         for statement in statements:
             statement.compile(dialect=other)
 

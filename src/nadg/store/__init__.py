@@ -1,11 +1,23 @@
 """What a master remembers: runs, workers and blobs in a database, every write fenced by the run's lease."""
 
-from nadg.store.api import LEASE_SECONDS, BlobIndex, Runs, Store, StoredBlob, StoredEvent, Workers
+from nadg.store.api import (
+    LEASE_SECONDS,
+    BlobIndex,
+    ModelAnswers,
+    ModelCalls,
+    Runs,
+    Store,
+    StoredBlob,
+    StoredEvent,
+    Workers,
+)
 from nadg.store.store import SqlStore, open_store
 
 __all__ = [
     "LEASE_SECONDS",
     "BlobIndex",
+    "ModelAnswers",
+    "ModelCalls",
     "Runs",
     "SqlStore",
     "Store",

@@ -11,6 +11,7 @@ import msgspec
 
 from nadg.domain.blob import BlobRef
 from nadg.domain.changes import Change
+from nadg.domain.model_calls import CallCharge, CallRecord, ModelUsage, StoredAnswer
 from nadg.domain.run import Lease, NewRun, RunRecord, RunSummary
 from nadg.domain.states import RunState
 from nadg.domain.worker import WorkerInfo, WorkerNode, WorkerStatus
@@ -78,7 +79,8 @@ class Runs(Protocol):
         """Write all changes and their events, or none; gives the sequence number of the last event.
 
         Commits that wait at the same time share a transaction. Raises LeaseLost, IllegalTransition where
-        a change is no legal move (an attempt ends once), StoreUnavailable where the database fails.
+        a change is no legal move (an attempt ends once) or the plan does not allow it (a settled one does
+        not grow), ValueError where a document is no subtask's, StoreUnavailable where the database fails.
         A caller that is cancelled meanwhile cannot tell whether its changes were written.
         """
         ...
@@ -88,7 +90,7 @@ class Runs(Protocol):
         ...
 
     async def delete(self, run_id: str) -> None:
-        """Forget a run, whole. Raises NotFound, UserError while it still goes on."""
+        """Forget a run, whole, and what it asked of models. Raises NotFound, UserError while it still goes on."""
         ...
 
 
@@ -140,6 +142,36 @@ class BlobIndex(Protocol):
         ...
 
 
+class ModelCalls(Protocol):
+    """What runs asked of language models, and what it took. Each write is durable when it returns."""
+
+    async def charge(self, charge: CallCharge) -> None:
+        """Before a request is sent; its run need not be stored yet. Raises ValueError where the id is taken."""
+        ...
+
+    async def settle(self, call_id: str, state: str, usage: ModelUsage | None, reason: str = "") -> None:
+        """After it: `answered` or `failed`. The first settling stands, and an unknown id is passed over."""
+        ...
+
+    async def record(self, record: CallRecord) -> None:
+        """Something that needs no charge: an answer out of the cache. Raises ValueError where the id is taken."""
+        ...
+
+    async def calls(self, run_id: str) -> Sequence[CallRecord]:
+        """All of a run, in order; empty where there are none."""
+        ...
+
+
+class ModelAnswers(Protocol):
+    """Answers of language models by the hash of what was asked."""
+
+    async def get(self, key: str) -> StoredAnswer | None: ...
+
+    async def put(self, key: str, answer: StoredAnswer) -> None:
+        """Keep it; a later one for the same key takes its place."""
+        ...
+
+
 class Store(Protocol):
     """Everything a master remembers."""
 
@@ -151,6 +183,12 @@ class Store(Protocol):
 
     @property
     def blobs(self) -> BlobIndex: ...
+
+    @property
+    def model_calls(self) -> ModelCalls: ...
+
+    @property
+    def model_answers(self) -> ModelAnswers: ...
 
     async def statistics(self) -> Mapping[str, int]:
         """A few counts: `runs_STATE`, `workers_STATUS`, `blobs`, `blob_bytes`; states with none are left out."""

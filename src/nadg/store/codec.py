@@ -8,6 +8,7 @@ from nadg.domain.assignment import Piece
 from nadg.domain.blob import FileRef, Value
 from nadg.domain.changes import Change
 from nadg.domain.inputs import InputFile
+from nadg.domain.model_calls import ModelUsage
 from nadg.domain.outcome import Outcome
 from nadg.domain.plan import Plan
 from nadg.domain.run import RunOptions
@@ -21,6 +22,7 @@ decode_value = msgspec.json.Decoder(Value).decode
 decode_files = msgspec.json.Decoder(tuple[FileRef, ...]).decode
 decode_inputs = msgspec.json.Decoder(tuple[InputFile, ...]).decode
 decode_options = msgspec.json.Decoder(RunOptions).decode
+decode_usage = msgspec.json.Decoder(ModelUsage).decode
 decode_labels = msgspec.json.Decoder(tuple[str, ...]).decode
 
 

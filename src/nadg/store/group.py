@@ -7,6 +7,7 @@ own, so that only the one at fault fails.
 from __future__ import annotations
 
 import datetime
+import itertools
 from collections import Counter
 from collections.abc import Callable, Sequence
 
@@ -20,6 +21,7 @@ from nadg.domain.run import Lease
 from nadg.store import progress
 from nadg.store.guards import Row
 from nadg.store.leases import Fence
+from nadg.store.plan_edits import edit_plans
 from nadg.store.rows import Writes, writes_of
 
 Verdict = int | Exception
@@ -111,7 +113,9 @@ _Check = Callable[[Connection, _Operation, Sequence[Row]], None]
 
 def _write(connection: Connection, writes: Writes, moves: _Check) -> None:
     """Every row, parents before children; `moves` carries out those that may be refused."""
-    moves(connection, progress.move_subtasks, writes.subtask_moves)
+    progress.add_subtasks(connection, edit_plans(connection, writes.plan_edits))
+    for redefined, rows in itertools.groupby(writes.subtask_moves, lambda row: "b_title" in row):
+        moves(connection, progress.redefine_subtasks if redefined else progress.move_subtasks, list(rows))
     progress.add_shards(connection, writes.new_shards)
     moves(connection, progress.move_shards, writes.shard_moves)
     progress.add_attempts(connection, writes.new_attempts)

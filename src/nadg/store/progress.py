@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, Text, and_, bindparam, case, func, insert, select, update
+from sqlalchemy import Connection, Text, and_, bindparam, case, func, insert, null, select, update
 
 from nadg.domain.states import AttemptState, RunState, ShardState, SubtaskState
 from nadg.store import dialect
@@ -15,7 +15,8 @@ from nadg.store.guards import Row, allowed_states
 from nadg.store.tables import attempts, events, runs, shards, subtasks, worker_nodes
 from nadg.store.types import UtcDateTime
 
-_ADD_SHARD, _ADD_ATTEMPT, _ADD_EVENT = insert(shards), insert(attempts), insert(events)
+_ADD_SUBTASK, _ADD_SHARD = insert(subtasks), insert(shards)
+_ADD_ATTEMPT, _ADD_EVENT = insert(attempts), insert(events)
 _MOVE_RUN = (
     update(runs)
     .where(
@@ -30,6 +31,7 @@ _MOVE_RUN = (
         finished_at=bindparam("b_finished"),
         lease_owner=bindparam("b_next_owner"),
         lease_expires_at=case((bindparam("b_next_owner").is_(None), None), else_=runs.c.lease_expires_at),
+        answer=bindparam("b_answer"),
     )
 )
 _MOVE_SUBTASK = (
@@ -44,6 +46,17 @@ _MOVE_SUBTASK = (
         reason=bindparam("b_reason"),
         result=bindparam("b_result"),
         artifacts=bindparam("b_artifacts"),
+    )
+)
+_REDEFINE_SUBTASK = (
+    update(subtasks)
+    .where(subtasks.c.run_id == bindparam("b_run"), subtasks.c.id == bindparam("b_subtask"))
+    .values(
+        state=bindparam("b_state"),
+        title=bindparam("b_title"),
+        reason=bindparam("b_reason"),
+        result=null(),
+        artifacts=null(),
     )
 )
 _SHARD_KEY = and_(
@@ -94,6 +107,16 @@ def move_runs(connection: Connection, rows: Sequence[Row]) -> int:
 def move_subtasks(connection: Connection, rows: Sequence[Row]) -> int:
     """Subtasks move on; what they made comes with the last move."""
     return dialect.execute_many(connection, _MOVE_SUBTASK, rows)
+
+
+def add_subtasks(connection: Connection, rows: Sequence[Row]) -> int:
+    """A plan that is still written grew; its new subtasks wait."""
+    return dialect.execute_many(connection, _ADD_SUBTASK, rows)
+
+
+def redefine_subtasks(connection: Connection, rows: Sequence[Row]) -> int:
+    """Subtasks wait anew, whatever their state was, and forget what they made."""
+    return dialect.execute_many(connection, _REDEFINE_SUBTASK, rows)
 
 
 def add_shards(connection: Connection, rows: Sequence[Row]) -> int:

@@ -10,16 +10,21 @@ from nadg.domain.changes import (
     AttemptAdded,
     AttemptChanged,
     Change,
+    CodeChanged,
+    PlanSettled,
     RunChanged,
     ShardChanged,
     ShardsAdded,
     SubtaskChanged,
+    SubtaskRedefined,
+    SubtasksAdded,
 )
 from nadg.domain.errors import IllegalTransition
 from nadg.domain.run import Lease
-from nadg.domain.states import AttemptState, ShardState, is_final
+from nadg.domain.states import AttemptState, ShardState, SubtaskState, is_final
 from nadg.store.codec import encode
 from nadg.store.guards import Row, states_before
+from nadg.store.plan_edits import PlanEdit, RunMoved, addition, mending, redefinition, settling
 
 
 @dataclasses.dataclass(kw_only=True, slots=True)
@@ -27,7 +32,9 @@ class Writes:
     """What one commit, or several together, will write: parameters by operation, in order."""
 
     run_moves: list[Row] = dataclasses.field(default_factory=list)
+    plan_edits: list[PlanEdit] = dataclasses.field(default_factory=list)
     subtask_moves: list[Row] = dataclasses.field(default_factory=list)
+    """Moves by the table and redefinitions, which have a title, in one order: a subtask may do both in turn."""
     new_shards: list[Row] = dataclasses.field(default_factory=list)
     shard_moves: list[Row] = dataclasses.field(default_factory=list)
     new_attempts: list[Row] = dataclasses.field(default_factory=list)
@@ -41,6 +48,7 @@ class Writes:
     def extend(self, other: Writes) -> None:
         """Add the writes of a later commit."""
         self.run_moves += other.run_moves
+        self.plan_edits += other.plan_edits
         self.subtask_moves += other.subtask_moves
         self.new_shards += other.new_shards
         self.shard_moves += other.shard_moves
@@ -55,19 +63,29 @@ class _Named:
     that speaks of it would be taken for something added before."""
 
     def __init__(self) -> None:
+        self._subtasks: set[str] = set()
         self._shards: set[tuple[str, int]] = set()
         self._attempts: set[str] = set()
 
     def note(self, change: Change) -> None:
         """Raises IllegalTransition where the change adds what an earlier one spoke of."""
         match change:
+            case SubtasksAdded():
+                for one in change.subtasks:
+                    if one.id in self._subtasks:
+                        raise IllegalTransition(f"subtask {one.id} is changed before it is added")
+            case SubtaskChanged():
+                self._subtasks.add(change.subtask_id)
             case ShardChanged() | AttemptAdded():
+                self._subtasks.add(change.subtask_id)
                 if isinstance(change, AttemptAdded) and change.attempt_id in self._attempts:
                     raise IllegalTransition(f"attempt {change.attempt_id} is changed before it is added")
                 self._shards.add((change.subtask_id, change.index))
             case AttemptChanged():
                 self._attempts.add(change.attempt_id)
             case ShardsAdded():
+                if change.pieces:
+                    self._subtasks.add(change.subtask_id)
                 for index in range(change.first, change.first + len(change.pieces)):
                     if (change.subtask_id, index) in self._shards:
                         raise IllegalTransition(f"shard {change.subtask_id}/{index} is changed before it is added")
@@ -91,7 +109,17 @@ def writes_of(lease: Lease, changes: Sequence[Change], now: datetime.datetime) -
                 writes.new_shards.extend(_new_shards(lease, change))
             case SubtaskChanged():
                 writes.subtask_moves.append(_subtask_move(lease, change))
+            case SubtasksAdded():
+                writes.plan_edits.append(addition(lease, change))
+            case SubtaskRedefined():
+                writes.plan_edits.append(redefinition(lease, change))
+                writes.subtask_moves.append(_redefinition(lease, change))
+            case PlanSettled():
+                writes.plan_edits.append(settling(lease, change))
+            case CodeChanged():
+                writes.plan_edits.append(mending(lease, change))
             case RunChanged():
+                writes.plan_edits.append(RunMoved(lease, change.state))
                 writes.run_moves.append(_run_move(lease, change, now))
                 writes.ends_run = writes.ends_run or is_final(change.state)
         kind = change.__struct_config__.tag
@@ -109,6 +137,7 @@ def _run_move(lease: Lease, change: RunChanged, now: datetime.datetime) -> Row:
         "b_reason": change.reason,
         "b_finished": now if ended else None,
         "b_next_owner": None if ended else lease.owner,
+        "b_answer": change.answer,
         **states_before(change.state),
     }
 
@@ -122,6 +151,17 @@ def _subtask_move(lease: Lease, change: SubtaskChanged) -> Row:
         "b_result": None if change.result is None else encode(change.result),
         "b_artifacts": encode(change.artifacts) if change.artifacts else None,
         **states_before(change.state),
+    }
+
+
+def _redefinition(lease: Lease, change: SubtaskRedefined) -> Row:
+    one = change.subtask
+    return {
+        "b_run": lease.run_id,
+        "b_subtask": one.id,
+        "b_title": one.title or one.id,
+        "b_reason": "",
+        "b_state": str(SubtaskState.WAITING),
     }
 
 

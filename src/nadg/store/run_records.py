@@ -8,10 +8,12 @@ from collections.abc import Iterable
 from sqlalchemy import ColumnElement, Connection, Row, ScalarSelect, bindparam, func, select
 
 from nadg.domain.errors import NotFound, UserError
+from nadg.domain.model_calls import CallRecord
 from nadg.domain.run import AttemptRecord, RunRecord, RunSummary, ShardRecord, SubtaskRecord
 from nadg.domain.states import AttemptState, RunState, ShardState, SubtaskState, is_final
 from nadg.store import codec
 from nadg.store.api import StoredEvent
+from nadg.store.model_calls import read_calls
 from nadg.store.tables import attempts, events, runs, shards, subtasks
 
 _AMBIGUOUS_SHOWN = 5
@@ -68,7 +70,7 @@ def no_run(run_id: str) -> NotFound:
 
 
 def read_run(connection: Connection, run_id: str, now: datetime.datetime) -> RunRecord:
-    """A whole run: four queries, whatever its size."""
+    """A whole run: five queries, whatever its size."""
     key = {"b_run": run_id}
     row = connection.execute(_RUN, key).one_or_none()
     if row is None:
@@ -81,7 +83,7 @@ def read_run(connection: Connection, run_id: str, now: datetime.datetime) -> Run
         of_shard = tries.get((shard.subtask_id, shard.shard_index), [])
         pieces.setdefault(shard.subtask_id, []).append(_shard(shard, of_shard))
     parts = [_subtask(one, pieces.get(one.id, [])) for one in connection.execute(_SUBTASKS, key)]
-    return _run(row, parts, now)
+    return _run(row, parts, read_calls(connection, run_id), now)
 
 
 def read_summaries(
@@ -176,7 +178,9 @@ def _subtask(row: Row[tuple[object, ...]], pieces: list[ShardRecord]) -> Subtask
     )
 
 
-def _run(row: Row[tuple[object, ...]], parts: list[SubtaskRecord], now: datetime.datetime) -> RunRecord:
+def _run(
+    row: Row[tuple[object, ...]], parts: list[SubtaskRecord], calls: list[CallRecord], now: datetime.datetime
+) -> RunRecord:
     return RunRecord(
         id=row.id,
         command=row.command,
@@ -191,4 +195,6 @@ def _run(row: Row[tuple[object, ...]], parts: list[SubtaskRecord], now: datetime
         cancel_requested=row.cancel_reason is not None,
         subtasks=tuple(parts),
         orphaned=_is_orphaned(row, now),
+        answer=row.answer,
+        calls=tuple(calls),
     )

@@ -28,7 +28,7 @@ from nadg.store.run_records import (
     read_run,
     read_summaries,
 )
-from nadg.store.tables import attempts, events, runs, shards, subtasks
+from nadg.store.tables import attempts, events, model_calls, runs, shards, subtasks
 
 _FINAL = [str(state) for state in RunState if is_final(state)]
 _REQUEST_CANCEL = (
@@ -112,6 +112,7 @@ def _insert_run(
         "plan": codec.encode_plan(new.plan),
         "inputs": codec.encode(new.inputs),
         "options": codec.encode(new.options),
+        "planning": new.planning,
         "created_at": now,
         "lease_owner": lease.owner,
         "lease_term": lease.term,
@@ -147,6 +148,6 @@ def _delete_run(connection: Connection, run_id: str, now: datetime.datetime) -> 
     alive = row.lease_expires_at is not None and row.lease_expires_at > now
     if alive and not is_final(RunState(row.state)):
         raise UserError(f"run {run_id} is {row.state}; cancel it first: `nadg runs cancel {run_id}`")
-    for table in (events, attempts, shards, subtasks):
+    for table in (model_calls, events, attempts, shards, subtasks):
         connection.execute(delete(table).where(table.c.run_id == bindparam("b_run")), {"b_run": run_id})
     connection.execute(delete(runs).where(runs.c.id == bindparam("b_run")), {"b_run": run_id})

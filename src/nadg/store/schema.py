@@ -14,7 +14,7 @@ from nadg.domain.errors import UserError
 from nadg.store import dialect
 from nadg.store.tables import metadata, task_history_ddl
 
-REVISIONS = ("0001",)
+REVISIONS = ("0001", "0002")
 """Every version of the tables, oldest first; the last is this one's."""
 
 VERSION_TABLE = "schema_version"
@@ -49,15 +49,15 @@ def create_tables(connection: Connection) -> None:
     connection.execute(insert(_version).values(version_num=REVISIONS[-1]))
 
 
-def migrate(connection: Connection) -> None:
-    """Run the migrations that are missing, within the transaction that is open."""
+def migrate(connection: Connection, revision: str = REVISIONS[-1]) -> None:
+    """Run the migrations that are missing up to `revision`, within the transaction that is open."""
     from alembic import command  # a quarter of a second to import, and seldom needed
     from alembic.config import Config
 
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    command.upgrade(config, revision)
 
 
 def _version_of(connection: Connection, name: str) -> str | None:

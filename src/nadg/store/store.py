@@ -12,6 +12,8 @@ from nadg.domain.clock import Clock
 from nadg.store import dialect
 from nadg.store.blobs import SqlBlobs
 from nadg.store.database import Database
+from nadg.store.model_answers import SqlModelAnswers
+from nadg.store.model_calls import SqlModelCalls
 from nadg.store.runs import SqlRuns
 from nadg.store.tables import blobs, runs, worker_nodes
 from nadg.store.workers import SqlWorkers
@@ -32,6 +34,8 @@ class SqlStore:
         self.runs = SqlRuns(database, clock)
         self.workers = SqlWorkers(database, clock)
         self.blobs = SqlBlobs(database, clock)
+        self.model_calls = SqlModelCalls(database)
+        self.model_answers = SqlModelAnswers(database, clock)
 
     async def statistics(self) -> dict[str, int]:
         return await self._database.read(_count)

@@ -6,13 +6,15 @@ JSON that only NADG reads (pieces, outcomes, plans) is kept as bytes, exactly as
 
 from __future__ import annotations
 
-import enum
+from collections.abc import Iterable
+from typing import get_args
 
 from sqlalchemy import (
     BigInteger,
     Boolean,
     CheckConstraint,
     Column,
+    Double,
     ForeignKey,
     ForeignKeyConstraint,
     Index,
@@ -26,6 +28,7 @@ from sqlalchemy import (
     text,
 )
 
+from nadg.domain.model_calls import CallState
 from nadg.domain.states import AttemptState, RunState, ShardState, SubtaskState
 from nadg.domain.worker import WorkerStatus
 from nadg.store.types import UtcDateTime
@@ -41,7 +44,7 @@ metadata = MetaData(
 )
 
 
-def _one_of(column: str, states: type[enum.StrEnum]) -> CheckConstraint:
+def _one_of(column: str, states: Iterable[str]) -> CheckConstraint:
     """The column holds a state of this kind and nothing else."""
     listed = ", ".join(f"'{state}'" for state in states)
     return CheckConstraint(text(f"{column} IN ({listed})"), name=column)
@@ -73,9 +76,14 @@ runs = Table(
     Column("lease_term", BigInteger, nullable=False),
     Column("lease_expires_at", UtcDateTime),
     Column("last_event_seq", BigInteger, nullable=False, server_default="0"),
+    _text("answer"),
+    Column("planning", Boolean, nullable=False, server_default=false()),
     _one_of("state", RunState),
 )
-"""`lease_owner` may write while `lease_term` stays what it was given; a final state has no owner."""
+"""`lease_owner` may write while `lease_term` stays what it was given; a final state has no owner.
+
+While `planning` is true, `plan` grows and its subtasks may be redefined.
+"""
 Index(None, runs.c.created_at, runs.c.id)
 Index(None, runs.c.state, runs.c.created_at, runs.c.id)
 
@@ -171,6 +179,41 @@ blobs = Table(
     Column("last_used_at", UtcDateTime, nullable=False),
 )
 Index(None, blobs.c.last_used_at)
+
+model_calls = Table(
+    "model_calls",
+    metadata,
+    Column("id", Text, primary_key=True),
+    _text("run_id", default=None),
+    Column("position", BigInteger, nullable=False),
+    _text("subtask_id"),
+    _text("purpose", default=None),
+    _text("model", default=None),
+    _text("state", default=None),
+    Column("tokens", BigInteger, nullable=False),
+    Column("cost_usd", Double),
+    Column("usage", LargeBinary),
+    _text("reason"),
+    Column("created_at", UtcDateTime, nullable=False),
+    _one_of("state", get_args(CallState)),
+)
+"""What runs asked of language models, in order of `position`; `tokens` and `cost_usd` were set aside for it.
+
+No foreign key: calls that make a run's plan are charged before the run is stored.
+"""
+Index(None, model_calls.c.run_id, model_calls.c.position)
+
+model_answers = Table(
+    "model_answers",
+    metadata,
+    Column("key", Text, primary_key=True),
+    _text("model", default=None),
+    _text("text", default=None),
+    Column("usage", LargeBinary, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("last_used_at", UtcDateTime, nullable=False),
+)
+"""What models answered, by the hash of what was asked; `last_used_at` is right to about a day."""
 
 
 def task_history_ddl(schema: str | None = None) -> str:
