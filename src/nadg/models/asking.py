@@ -1,0 +1,202 @@
+"""One question to one model: waits for leave, charges, sends, settles, and tries again what may work."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import NoReturn
+
+import msgspec
+
+from nadg.domain.clock import Clock
+from nadg.domain.errors import AnswerUnfit, ContentBlocked, ModelError
+from nadg.domain.model_calls import ModelUsage
+from nadg.models.call import (
+    Account,
+    ClientReply,
+    Granted,
+    ModelCall,
+    ModelClient,
+    RateLimited,
+    Reply,
+    RequestBlocked,
+    RequestFailed,
+    RequestRefused,
+    TemporarilyDown,
+    TextSink,
+    Wanted,
+)
+from nadg.models.configuration import ModelSettings
+from nadg.models.estimate import estimate_input
+from nadg.models.governor import Governor
+from nadg.models.names import parse_model
+from nadg.models.prices import PriceList
+from nadg.models.sentences import model_error
+from nadg.models.settling import Bill, unbroken
+from nadg.models.telling import Telling
+
+TRIES = 3
+"""For each model, of what may work the next time."""
+BACKOFF_SECONDS = 1.0
+"""Before the second try; twice as long before each further one."""
+JITTER = 0.25
+
+
+class Means(msgspec.Struct, frozen=True, kw_only=True):
+    """What every question is asked with."""
+
+    settings: ModelSettings
+    clients: Mapping[str, ModelClient]
+    governor: Governor
+    clock: Clock
+    sleep: Callable[[float], Awaitable[None]]
+    random: Callable[[], float]
+    telling: Telling
+    prices: PriceList
+
+
+class Gone(Exception):
+    """This model gives no answer now; another may. `refused_providers` take no request at all with this key."""
+
+    def __init__(self, failure: ModelError, refused_providers: frozenset[str] = frozenset()) -> None:
+        super().__init__(str(failure))
+        self.failure, self.refused_providers = failure, refused_providers
+
+
+class Asking:
+    """The state of one question; `spent` adds up what all its requests took."""
+
+    def __init__(self, means: Means, call: ModelCall, account: Account, sink: TextSink | None) -> None:
+        self.account = account
+        self.complete = False
+        """Whether the answer was not cut off."""
+        self.last = ModelUsage()
+        """What the request took that was answered."""
+        self._means, self._call = means, call
+        self._sink = None if sink is None else Restartable(sink)
+        self._spent = ModelUsage()
+        self._input_tokens = estimate_input(call)
+
+    async def ask(self, model: str) -> Reply:
+        """The answer of this model. Raises DayClosed, Gone, ContentBlocked, AnswerUnfit, BudgetSpent."""
+        tries, longest = 0, self._call.max_output_tokens
+        while True:
+            try:
+                answer, granted = await self._once(model, longest)
+            except RateLimited:
+                continue  # never a failure: the governor knows of it, and lets it go again in time
+            except TemporarilyDown as error:
+                tries += 1
+                if tries == TRIES:
+                    raise Gone(self._error(model, error, tries)) from error
+                await self._means.sleep(self._pause(tries))
+            except (RequestBlocked, RequestRefused) as error:
+                self._give_up(model, error)
+            else:
+                if self._fit(answer):
+                    return Reply(text=answer.text, model=model, usage=self._spent)
+                if longest > self._call.max_output_tokens or granted < longest:
+                    raise self._cut_off(model, granted, longest)
+                longest *= 2
+
+    def _give_up(self, model: str, error: RequestBlocked | RequestRefused) -> NoReturn:
+        failure = self._error(model, error)
+        if isinstance(failure, ContentBlocked):
+            raise failure from error
+        about_key = isinstance(error, RequestRefused) and error.about == "key"
+        refused = {parse_model(model).provider} if about_key else set()
+        raise Gone(failure, frozenset(refused)) from error
+
+    def _error(self, model: str, failure: RequestFailed, tries: int = 1) -> ModelError:
+        return model_error(model, failure, self._means.settings, tries)
+
+    def _pause(self, tries: int) -> float:
+        spread = 1 + JITTER * (2 * self._means.random() - 1)
+        return float(BACKOFF_SECONDS * 2 ** (tries - 1) * spread)
+
+    def _fit(self, answer: ClientReply) -> bool:
+        """A plain text that was cut off is an answer all the same; half a JSON document is none."""
+        self.complete = not answer.truncated
+        return self.complete or (self._call.output_schema is None and bool(answer.text.strip()))
+
+    @staticmethod
+    def _cut_off(model: str, granted: int, longest: int) -> AnswerUnfit:
+        why = "all that the budget allows" if granted < longest else "give it more with max_output_tokens"
+        return AnswerUnfit(f"the answer of {model} was cut off at {granted} tokens; {why}")
+
+    async def _once(self, model: str, longest: int) -> tuple[ClientReply, int]:
+        """One request, from leave to settling; the answer and how long it was allowed to be."""
+        means = self._means
+        admission = await means.governor.admit(
+            model,
+            self.account.run_id,
+            self._input_tokens,
+            lambda seconds: means.telling.wait(self.account, model, seconds),
+        )
+        used = 0
+        try:
+            granted = await self.account.charge(self._wanted(model, longest))
+            used = self._input_tokens
+            answer = await self._exchange(model, granted)
+            used = answer.input_tokens + answer.output_tokens + answer.thinking_tokens
+            return answer, granted.max_output_tokens
+        except RateLimited:
+            used = 0
+            raise
+        finally:
+            admission.settle(used)
+
+    def _wanted(self, model: str, longest: int) -> Wanted:
+        price = self._means.prices.price_of(model)
+        return Wanted(
+            purpose=self._call.purpose,
+            model=model,
+            subtask_id=self._call.subtask_id,
+            input_tokens=self._input_tokens,
+            max_output_tokens=longest,
+            input_usd_per_token=None if price is None else price.input_usd_per_token,
+            output_usd_per_token=None if price is None else price.output_usd_per_token,
+        )
+
+    async def _exchange(self, model: str, granted: Granted) -> ClientReply:
+        """Send it, and put what it took in place of what was charged, whatever comes of it."""
+        name = parse_model(model)
+        bill = Bill(self._means.prices, self._means.clock, self.account, model, self._input_tokens, granted)
+        try:
+            client = self._means.clients[name.provider]
+            answer = await client.exchange(name.name, self._call, granted.max_output_tokens, self._sink)
+        except RequestFailed as error:
+            if isinstance(error, RateLimited):
+                self._means.governor.refused(model, error)  # before anything is awaited: nobody may go meanwhile
+            await self._note(bill.failed(error), restart=True)
+            raise
+        except BaseException as error:
+            # Cancelled, or a fault of ours: nobody will learn what it cost, so what was set aside stays.
+            await self._note(bill.given_up(error))
+            raise
+        fit = self._fit(answer)
+        self.last = await self._note(bill.answered(answer, fit=fit), restart=not fit)
+        return answer
+
+    async def _note(self, settling: Awaitable[ModelUsage], *, restart: bool = False) -> ModelUsage:
+        usage = await unbroken(settling)
+        self._spent = self._spent.plus(usage)
+        if restart and self._sink is not None:
+            self._sink.restart()
+        return usage
+
+
+class Restartable:
+    """Passes an answer on, and says that it begins anew only if any of it had come."""
+
+    def __init__(self, sink: TextSink) -> None:
+        self._sink = sink
+        self._begun = False
+
+    def text(self, piece: str) -> None:
+        self._begun = True
+        self._sink.text(piece)
+
+    def restart(self) -> None:
+        if self._begun:
+            self._begun = False
+            self._sink.restart()

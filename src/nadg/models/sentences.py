@@ -1,0 +1,40 @@
+"""What users are told when a model does not answer: one sentence each, which says what to do."""
+
+from __future__ import annotations
+
+import datetime
+
+from nadg.domain.errors import ContentBlocked, ModelError, ModelRefused, ModelUnavailable
+from nadg.models.call import RequestBlocked, RequestFailed, RequestRefused
+from nadg.models.configuration import ModelSettings
+from nadg.models.names import parse_model
+
+
+def model_error(model: str, failure: RequestFailed, settings: ModelSettings, tries: int = 1) -> ModelError:
+    """The error that callers see for the last failure of a request."""
+    words = str(failure)
+    match failure:
+        case RequestRefused(about="key"):
+            variable = settings.key_variable(parse_model(model).provider)
+            return ModelRefused(
+                f"{model} refuses the key in {variable} ({words}); set {variable} to one that works"
+            )
+        case RequestRefused(about="model"):
+            return ModelRefused(f"there is no model {model} ({words}); set NADG_MODEL to one that there is")
+        case RequestRefused():
+            return ModelRefused(f"{model} refuses the request: {words}")
+        case RequestBlocked():
+            return ContentBlocked(f"a content filter of {model} stopped the request ({words}); word it otherwise")
+        case _:
+            often = f" in {tries} tries" if tries > 1 else ""
+            return ModelUnavailable(f"{model} gave no answer{often}: {words}")
+
+
+def until_minute(moment: datetime.datetime) -> str:
+    """`HH:MM:SS UTC`."""
+    return f"{moment.astimezone(datetime.UTC):%H:%M:%S} UTC"
+
+
+def until_day(moment: datetime.datetime) -> str:
+    """`YYYY-MM-DD HH:MM UTC`."""
+    return f"{moment.astimezone(datetime.UTC):%Y-%m-%d %H:%M} UTC"
