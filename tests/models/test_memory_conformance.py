@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import datetime
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
+from nadg.domain.clock import SystemClock
 from nadg.domain.model_calls import CallCharge, CallRecord, ModelUsage, StoredAnswer
 from nadg.models.fake import FakeAnswerCache, FakeLedger
 from nadg.models.memory import AnswerCache, Ledger
+from nadg.store import open_store
 
 AT = datetime.datetime(2026, 1, 15, 20, tzinfo=datetime.UTC)
 MODEL = "google:gemini-3.5-flash-lite"
@@ -31,7 +34,7 @@ USAGE = ModelUsage(
 
 
 class Memory(msgspec.Struct, frozen=True):
-    """Both, as one store gives them; the runs `RUNS` are there."""
+    """Both, as one store gives them."""
 
     ledger: Ledger
     answers: AnswerCache
@@ -40,14 +43,18 @@ class Memory(msgspec.Struct, frozen=True):
 OpenMemory = Callable[[], AbstractAsyncContextManager[Memory]]
 
 
-@pytest.fixture(params=["fake"])
-def open_memory(request: pytest.FixtureRequest) -> OpenMemory:
+@pytest.fixture(params=["fake", "sql"])
+def open_memory(request: pytest.FixtureRequest, tmp_path: Path) -> OpenMemory:
     @asynccontextmanager
-    async def fake() -> Any:
+    async def fake() -> AsyncIterator[Memory]:
         yield Memory(FakeLedger(), FakeAnswerCache())
 
-    assert request.param == "fake"
-    return fake
+    @asynccontextmanager
+    async def sql() -> AsyncIterator[Memory]:
+        async with open_store(tmp_path / "nadg.db", SystemClock()) as store:
+            yield Memory(store.model_calls, store.model_answers)
+
+    return {"fake": fake, "sql": sql}[request.param]
 
 
 def used(open_memory: OpenMemory, use: Callable[[Memory], Awaitable[None]]) -> None:

@@ -129,7 +129,9 @@ def test_a_run_shows_its_calls_those_that_made_its_plan_too_and_takes_them_along
     asyncio.run(scenario())
 
 
-def test_charges_at_the_same_time_are_all_kept_in_the_order_they_came(opened: Opened, clock: Clock) -> None:
+def test_charges_at_the_same_time_are_all_kept_in_the_order_they_came(
+    database: Path, opened: Opened, clock: Clock
+) -> None:
     async def scenario() -> None:
         async with opened() as store:
             charges = [_charge(f"{(7 * one) % 100}", clock) for one in range(100)]
@@ -137,6 +139,9 @@ def test_charges_at_the_same_time_are_all_kept_in_the_order_they_came(opened: Op
             assert [one.charge for one in await store.model_calls.calls("run")] == charges
 
     asyncio.run(scenario())
+    with closing(sqlite3.connect(database)) as connection:
+        positions = connection.execute("SELECT position FROM model_calls ORDER BY rowid").fetchall()
+    assert positions == [(place,) for place in range(1, 101)]
 
 
 def test_a_charge_waits_for_the_group_under_way_and_not_for_those_behind_it(

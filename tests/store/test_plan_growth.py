@@ -72,6 +72,19 @@ def test_a_plan_grows_and_is_stored_as_one_that_was_whole_from_the_start(
     assert _stored(database, "SELECT position FROM subtasks ORDER BY position") == [0, 1, 2, 3]
 
 
+def test_what_was_just_added_is_redefined_and_mended(opened: Opened, new_run: NewRuns) -> None:
+    async def scenario() -> None:
+        async with opened() as store:
+            lease = await begin(store, new_run("a"))
+            anew = redefined(subtask_of("b", "result = 3", "Anew"))
+            await store.runs.commit(lease, [mended("a"), added(subtask_of("b")), anew, mended("b", "result = 4")])
+            run = await store.runs.get(lease.run_id)
+            assert run.plan.subtasks[1] == subtask_of("b", "result = 4", "Anew")
+            assert run.plan.subtasks[0].work == PythonWork(kind="python", code="result = 2")
+
+    asyncio.run(scenario())
+
+
 def test_what_a_stored_plan_consists_of_is_known_to_whoever_edits_it() -> None:
     assert PlanDocument.__struct_fields__ == tuple(Plan.model_fields)
 

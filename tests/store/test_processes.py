@@ -12,11 +12,20 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager, closing, contextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from nadg.domain.assignment import Whole
 from nadg.domain.blob import Value
-from nadg.domain.changes import AttemptAdded, AttemptChanged, RunChanged, ShardChanged, ShardsAdded, SubtaskChanged
+from nadg.domain.changes import (
+    AttemptAdded,
+    AttemptChanged,
+    RunChanged,
+    ShardChanged,
+    ShardsAdded,
+    SubtaskChanged,
+    SubtasksAdded,
+)
 from nadg.domain.clock import Clock
 from nadg.domain.errors import StoreUnavailable
 from nadg.domain.run import NewRun, RunRecord
@@ -37,13 +46,23 @@ def _writer(database: Path, run_id: str, rounds: int) -> Iterator[subprocess.Pop
             process.kill()
 
 
-def _replayed(events: list[StoredEvent]) -> tuple[RunState, dict[int, ShardState], dict[str, AttemptState]]:
+class _States(msgspec.Struct, frozen=True):
+    run: RunState
+    subtasks: list[str]
+    shards: dict[int, ShardState]
+    attempts: dict[str, AttemptState]
+
+
+def _replayed(events: list[StoredEvent]) -> _States:
     """The states that the event log tells of."""
-    run, shards, attempts = RunState.PLANNED, dict[int, ShardState](), dict[str, AttemptState]()
+    run, subtasks = RunState.PLANNED, ["a"]
+    shards, attempts = dict[int, ShardState](), dict[str, AttemptState]()
     for event in events:
         match event.change:
             case RunChanged(state=state):
                 run = state
+            case SubtasksAdded(subtasks=added):
+                subtasks += [one.id for one in added]
             case ShardsAdded(first=first, pieces=pieces):
                 shards.update(dict.fromkeys(range(first, first + len(pieces)), ShardState.QUEUED))
             case ShardChanged(index=index, state=moved):
@@ -52,15 +71,17 @@ def _replayed(events: list[StoredEvent]) -> tuple[RunState, dict[int, ShardState
                 attempts[name] = AttemptState.QUEUED
             case AttemptChanged(attempt_id=name, state=ended):
                 attempts[name] = ended
-            case SubtaskChanged():
-                raise AssertionError("the writer moves no subtask")
-    return run, shards, attempts
+            case other:
+                raise AssertionError(f"the writer does no such thing: {other}")
+    return _States(run, subtasks, shards, attempts)
 
 
-def _stored(run: RunRecord) -> tuple[RunState, dict[int, ShardState], dict[str, AttemptState]]:
+def _stored(run: RunRecord) -> _States:
     shards = run.subtasks[0].shards
     attempts = {attempt.id: attempt.state for shard in shards for attempt in shard.attempts}
-    return run.state, {shard.index: shard.state for shard in shards}, attempts
+    subtasks = [one.id for one in run.subtasks]
+    assert [one.id for one in run.plan.subtasks] == subtasks
+    return _States(run.state, subtasks, {shard.index: shard.state for shard in shards}, attempts)
 
 
 def _require_whole(opened: Opened, run_id: str, acknowledged: int) -> RunRecord:

@@ -79,7 +79,8 @@ class Runs(Protocol):
         """Write all changes and their events, or none; gives the sequence number of the last event.
 
         Commits that wait at the same time share a transaction. Raises LeaseLost, IllegalTransition where
-        a change is no legal move (an attempt ends once), StoreUnavailable where the database fails.
+        a change is no legal move (an attempt ends once) or the plan does not allow it (a settled one does
+        not grow), ValueError where a document is no subtask's, StoreUnavailable where the database fails.
         A caller that is cancelled meanwhile cannot tell whether its changes were written.
         """
         ...

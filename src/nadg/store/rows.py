@@ -89,6 +89,12 @@ class _Named:
                 for index in range(change.first, change.first + len(change.pieces)):
                     if (change.subtask_id, index) in self._shards:
                         raise IllegalTransition(f"shard {change.subtask_id}/{index} is changed before it is added")
+            case SubtasksAdded():
+                for one in change.subtasks:
+                    if one.id in self._subtasks:
+                        raise IllegalTransition(f"subtask {one.id} is changed before it is added")
+            case SubtaskChanged():
+                self._subtasks.add(change.subtask_id)
             case _:
                 pass
 
