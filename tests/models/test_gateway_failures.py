@@ -175,6 +175,18 @@ def test_a_stream_that_breaks_off_begins_anew_and_is_paid_for(broken: BreakOff |
     asyncio.run(body())
 
 
+def test_a_reader_is_told_to_begin_anew_only_where_something_had_come() -> None:
+    async def body() -> None:
+        async with gemini_house(
+            OVERLOADED, RateLimit(), BreakOff(LONG, after=36), RateLimit(), Say(LONG)
+        ) as house:
+            sink = Sink()
+            await house.door.ask(call_of(), NotingAccount(), sink)
+        assert sink.before == [LONG[:36]]
+
+    asyncio.run(body())
+
+
 @pytest.mark.parametrize("silent", [Hang(), Hang(text="a beginning")])
 @pytest.mark.parametrize("streamed", [False, True])
 def test_silence_ends_and_counts_with_all_that_it_may_cost(silent: Hang, streamed: bool) -> None:
