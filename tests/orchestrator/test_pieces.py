@@ -17,9 +17,10 @@ from nadg.domain.errors import UserError
 from nadg.domain.plan import Foreach, Plan, PythonWork, Subtask
 from nadg.domain.rows import read_rows
 from nadg.domain.run import RunOptions
+from nadg.domain.shards import automatic_shard_size
 from nadg.link.blobfolder import BlobFolder
 from nadg.orchestrator.gather import gather_artifacts, gather_result
-from nadg.orchestrator.pieces import automatic_shard_size, prepare_pieces
+from nadg.orchestrator.pieces import prepare_pieces
 from nadg.orchestrator.progress import RunProgress, ShardProgress, SubtaskProgress, create_progress
 from nadg.orchestrator.values import read_value, store_value
 

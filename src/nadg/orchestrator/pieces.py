@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import msgspec
@@ -13,18 +12,9 @@ from nadg.domain.checks.bindings import matching_inputs
 from nadg.domain.errors import UserError
 from nadg.domain.plan import Foreach
 from nadg.domain.rows import TableShape, table_shape
+from nadg.domain.shards import MIN_AUTO_ROWS, automatic_shard_size
 from nadg.orchestrator.progress import RunProgress, SubtaskProgress
 from nadg.orchestrator.values import encode_items, read_value
-
-TARGET_SHARDS = 1000
-"""Automatic shard sizes make about this many shards at most, however many items there are."""
-MIN_AUTO_ROWS = 500
-"""Fewer rows than this are seldom worth a process of their own."""
-
-
-def automatic_shard_size(count: int, smallest: int = 1) -> int:
-    """Items or rows per shard where the plan says `auto`."""
-    return max(smallest, math.ceil(count / TARGET_SHARDS))
 
 
 def prepare_pieces(
