@@ -8,6 +8,7 @@ NadgError
 │   ├── ModelRefused        the request can never work: a bad key, an unknown model; also a UserError
 │   ├── ContentBlocked      the provider refuses this text, or would not go on with its answer
 │   ├── AnswerUnfit         cut off, or not of the shape that was asked for, even when asked again
+│   │   └── PlanningFailed      no valid plan, even when told what was wrong; also a PlanInvalid
 │   └── BudgetSpent         the run's budget has no room for another request
 ├── NotFound             a named run, worker or blob does not exist
 ├── LeaseLost            another master owns the run now; this one must stop working on it
@@ -62,6 +63,20 @@ class ContentBlocked(ModelError):
 
 class AnswerUnfit(ModelError):
     """The answer was cut off at its longest, or never had the shape that was asked for."""
+
+
+class PlanningFailed(AnswerUnfit, PlanInvalid):
+    """A model wrote no valid plan, even when told what was wrong; `problems` lists what its last one had."""
+
+    def __init__(self, model: str, answers: int, problems: Sequence[Problem]) -> None:
+        PlanInvalid.__init__(self, problems)
+        self.model = model
+        first = f"{problems[0]}" if problems else "nothing was said of it"
+        more = f", and {len(problems) - 1} more" if len(problems) > 1 else ""
+        self.args = (
+            f"{model} wrote no plan that can run in {answers} answers ({first}{more}); name another model, "
+            "give a plan file (--plan) or plan without a model (--planner builtin)",
+        )
 
 
 class BudgetSpent(ModelError):
