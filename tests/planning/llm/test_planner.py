@@ -118,6 +118,8 @@ BAD = {
     "id": (python("A b"), "subtasks[0].id: "),
     "text": ("a", "subtasks[0]: "),
     "NUL": (python("a", code="\0"), "subtasks[0].work.code: holds a NUL"),
+    "title": (python("a", title="\0"), "subtasks[0].title: holds a NUL"),
+    "half a character": (python("a", title="\ud800"), "subtasks[0].title: holds half a surrogate pair"),
     "model": (
         {"id": "a", "work": {"kind": "prompt", "prompt": "p", "model": "openai:dear"}},
         'subtasks[0].work.model: "openai:dear" is not among the configured models',

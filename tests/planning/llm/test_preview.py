@@ -97,6 +97,13 @@ def test_a_wide_table_is_bounded_and_its_columns_are_counted(tmp_path: Path) -> 
     assert '"column_100"' in text
 
 
+def test_long_names_of_columns_are_cut_and_bounded(tmp_path: Path) -> None:
+    names = ",".join(f"{number}{'x' * 400}" for number in range(2000))
+    text = shown(tmp_path, wide__csv=f"{names}\n{','.join('1' * 2000)}\n".encode())
+    assert len(text) < 20_000
+    assert "1,940 more columns: " in text
+
+
 def test_a_huge_cell_is_cut(tmp_path: Path) -> None:
     text = shown(tmp_path, big__csv=b"id,text\n1," + b"x" * 130_000 + b"\n2,short\n")
     assert len(text) < 1000

@@ -93,6 +93,10 @@ def test_only_the_list_of_the_plan_counts(text: str) -> None:
     assert read([text]) == []
 
 
+def test_a_second_list_of_subtasks_is_not_read() -> None:
+    assert read(['{"subtasks": [{"id": "a"}], "subtasks": [{"id": "b"}]}']) == [{"id": "a"}]
+
+
 def test_a_key_written_with_escapes_is_the_same_key() -> None:
     assert read(['{"sub\\u0074asks": [{"id": "a"}]}']) == [{"id": "a"}]
 

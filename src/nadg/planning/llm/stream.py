@@ -10,7 +10,7 @@ import json
 import re
 
 _TEXT_STOP = re.compile(r'["\\]')
-_MARK = re.compile(r'["{}\[\],:]')
+_MARK = re.compile(r'["{}\[\]]')
 _ROOT_FIELD = "subtasks"
 
 
@@ -33,9 +33,9 @@ class SubtaskReader:
         self._ended = False
         self._in_text = False
         self._escaped = False
-        self._expects_key = False
         self._key: list[str] | None = None
         self._field = ""
+        """The last text right inside the plan: before a list it can only be the list's key."""
         self._in_list = False
         self._had_list = False
         self._subtask: list[str] | None = None
@@ -61,7 +61,7 @@ class SubtaskReader:
             if char == "{":
                 self._opened = True
             elif self._opened and char in '"}':
-                self._depth, self._expects_key = 1, True
+                self._depth = 1
                 return index
             elif not char.isspace():
                 self._opened = False
@@ -108,14 +108,12 @@ class SubtaskReader:
         self._keep(piece, at, stop)
         if char == '"':
             self._in_text = True
-            if self._depth == 1 and self._expects_key:
+            if self._depth == 1:
                 self._key = ['"']
         elif char in ("{", "["):
             self._open(char)
         elif char in ("}", "]"):
             self._close(found)
-        elif char and self._depth == 1:
-            self._expects_key = char == ","
         return stop
 
     def _open(self, char: str) -> None:
