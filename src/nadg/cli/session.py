@@ -79,11 +79,12 @@ async def carry_out(settings: Settings, request: RunRequest) -> int:
     watcher = ScreenWatcher(create_screen(progress_console, quiet=request.quiet), request.follow)
     async with open_grid(settings, workers=request.workers, watcher=watcher) as grid:
         planned = await grid.plan(request.command, request.plan_file, inputs)
+        check_followed(planned.plan, request.follow)
         approved = await approved_plan(planned, request, settings, progress_console)
         if approved is None:
             print(REFUSED, file=sys.stderr)
             return FAILED
-        check_followed(approved.plan, request.follow)
+        check_followed(approved.plan, request.follow)  # it may have been edited
         by_model = written_by_model(approved.planner)
         options = options_of_run(request.options, request.wishes, by_model=by_model)
         interruption = Interruption()
