@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from pydantic import ValidationError
 
 from nadg.cli.main import run_command_line
 from nadg.settings import Settings, unknown_variables
@@ -52,6 +53,13 @@ def test_an_unfit_key_is_named_and_not_shown_even_with_debug(
     text = capsys.readouterr().err
     assert text.splitlines()[-1].startswith(f"nadg: {name}: a key is printable ASCII without spaces")
     assert SECRET not in text
+
+
+def test_the_error_itself_does_not_hold_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GEMINI_API_KEY", f"{SECRET} and spaces")
+    with pytest.raises(ValidationError) as caught:
+        Settings()
+    assert SECRET not in f"{caught.value} {caught.value!r}"
 
 
 def test_a_value_next_to_an_unfit_one_is_not_shown_either(

@@ -43,6 +43,7 @@ class AtTerminal:
         self.keyboard, self._theirs = pty.openpty()
         self.raw = ""
         """Everything that came, colours included."""
+        self._seen = 0
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self, *arguments: str) -> None:
@@ -63,12 +64,12 @@ class AtTerminal:
         return re.sub(r"\x1b\[[\d;]*m", "", self.raw)
 
     def read_until(self, text: str) -> None:
-        """Wait until the text stands on the screen, beyond what was read before."""
-        start = len(self.screen)
-        while text not in self.screen[start:]:
+        """Wait until the text stands on the screen, below where the last such wait ended."""
+        while text not in self.screen[self._seen :]:
             ready, _, _ = select.select([self.keyboard], [], [], PATIENCE_SECONDS)
             assert ready, f"{text!r} never came: {self.screen}"
             self.raw += os.read(self.keyboard, 65536).decode(errors="replace")
+        self._seen = self.screen.index(text, self._seen) + len(text)
 
     def type(self, keys: str) -> None:
         os.write(self.keyboard, keys.encode())
@@ -187,6 +188,17 @@ def test_an_edited_plan_is_what_runs(terminal: AtTerminal) -> None:
     assert "**8**" in out
     assert (terminal.folder / "rights").read_text() == "700\n"
     assert [one for one in (terminal.folder / "temporary").iterdir() if "review" in one.name] == []
+
+
+def test_ctrl_c_in_the_editor_is_the_editors(terminal: AtTerminal) -> None:
+    editor(terminal, 'kill -INT $PPID; sed -i "s/result = 7/result = 8/" "$1"')
+    terminal.start("--review")
+    terminal.read_until(QUESTION)
+    terminal.type("e\n")
+    terminal.read_until("= 8")
+    terminal.read_until(QUESTION)
+    terminal.type("n\n")
+    refused(terminal)
 
 
 def test_a_spoilt_edit_shows_its_problems_and_may_be_mended(terminal: AtTerminal) -> None:

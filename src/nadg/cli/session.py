@@ -101,10 +101,11 @@ async def _prepared(
     if request.command is not None and grid.asks_model_for_plans and not waits:
         return grid.plan_and_run(request.command, inputs, request.options, watcher)
     planned = await grid.plan(request.command, request.plan_file, inputs, watcher.notice)
+    check_followed(planned.plan, request.follow)
     approved = await approved_plan(planned, request, settings, console)
     if approved is None:
         return None
-    check_followed(approved.plan, request.follow)
+    check_followed(approved.plan, request.follow)  # it may have been edited
     by_model = written_by_model(approved.planner)
     return grid.run(approved, options_of_run(request.options, request.wishes, by_model=by_model), watcher)
 

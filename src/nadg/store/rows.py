@@ -70,12 +70,6 @@ class _Named:
     def note(self, change: Change) -> None:
         """Raises IllegalTransition where the change adds what an earlier one spoke of."""
         match change:
-            case SubtasksAdded():
-                for one in change.subtasks:
-                    if one.id in self._subtasks:
-                        raise IllegalTransition(f"subtask {one.id} is changed before it is added")
-            case SubtaskChanged():
-                self._subtasks.add(change.subtask_id)
             case ShardChanged() | AttemptAdded():
                 self._subtasks.add(change.subtask_id)
                 if isinstance(change, AttemptAdded) and change.attempt_id in self._attempts:
