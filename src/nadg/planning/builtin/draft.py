@@ -24,6 +24,7 @@ from nadg.planning.builtin.sources import (
 from nadg.planning.builtin.words import name_tokens, tokens
 
 _PRONOUNS = frozenset(("it", "them", "this", "these", "that", "those", "its", "their"))
+_EACH = re.compile(r"\b(?:each|every)\b", re.I)
 _TITLE_CHARACTERS = 90
 _ID_CHARACTERS = 40
 Document = dict[str, Any]
@@ -55,6 +56,20 @@ class PlanDraft:
                 self._add_for_images(request)
             case _:
                 self._append(request, self._args(request, None), {})
+
+    def add_prompt(self, text: str) -> None:
+        """A text for a language model: over each row of a table, else about what came before it, or the files."""
+        rows = next((one for one in self._sources if one.can_be_cut and _EACH.search(text)), None)
+        binding: Document = {}
+        if rows is not None:
+            binding["foreach"] = {"rows_of": rows.name}
+            binding["needs"] = [rows.made_by] if rows.made_by else []
+        elif self.subtasks:
+            binding["needs"] = [one["id"] for one in self.subtasks]
+        else:
+            binding["inputs"] = [one.name for one in self._sources]
+        work = {"kind": "prompt", "prompt": text}
+        self.subtasks.append({"id": self._free_id("prompt", ()), "title": _title(text), "work": work, **binding})
 
     def add_report(self, spec: SkillSpec, clause: Clause | None, command: str, title: str) -> None:
         """Close with a subtask that needs all others."""

@@ -12,8 +12,8 @@ from nadg.domain.plan import Plan
 from nadg.domain.skill import SkillSpec
 from nadg.domain.validate import parse_plan
 from nadg.planning.builtin.clauses import statements
-from nadg.planning.builtin.draft import PlanDraft
-from nadg.planning.builtin.requests import Clause, Reader, Reading, Request, Unanswered
+from nadg.planning.builtin.draft import Document, PlanDraft
+from nadg.planning.builtin.requests import Reader, Reading, Request, Unanswered
 from nadg.planning.builtin.sources import at_hand, input_sources, joined_columns
 from nadg.planning.builtin.vocabulary import Vocabulary
 
@@ -42,12 +42,11 @@ class BuiltinPlanner:
 
 def plan_command(command: str, inputs: Sequence[InputFile], skills: Mapping[str, SkillSpec]) -> Plan:
     """The plan for a command. Raises UserError with one sentence for each thing that cannot be planned."""
-    _check(command, skills)
-    _check_named_files(command, inputs)
+    check_command(command, inputs, skills)
     reading = _read(command, inputs, skills)
     unanswered = [one for one in reading if isinstance(one, Unanswered)]
     if unanswered:
-        raise UserError(_unanswered_sentence(unanswered, _skills_at_hand(inputs, skills)))
+        raise UserError(_unanswered_sentence(unanswered, skills_at_hand(inputs, skills)))
     requests = [one for one in reading if isinstance(one, Request)]
     work = [one for one in requests if one.spec.takes != "needs"]
     reports = [one for one in requests if one.spec.takes == "needs"]
@@ -58,9 +57,19 @@ def plan_command(command: str, inputs: Sequence[InputFile], skills: Mapping[str,
         draft.add(request)
     if draft.troubles:
         raise UserError("; ".join(dict.fromkeys(draft.troubles)))
-    _add_reports(draft, reports, work, command, skills)
-    document = {"goal": command.strip(), "subtasks": draft.subtasks, "answer": draft.subtasks[-1]["id"]}
-    return parse_plan(document, skills=skills, inputs=inputs)
+    add_reports(draft, reports, [one.clause.text for one in work], command, skills)
+    return parse_plan(finished_document(draft, command), skills=skills, inputs=inputs)
+
+
+def finished_document(draft: PlanDraft, command: str) -> Document:
+    """The plan of a draft, whose last subtask is the answer."""
+    return {"goal": command.strip(), "subtasks": draft.subtasks, "answer": draft.subtasks[-1]["id"]}
+
+
+def check_command(command: str, inputs: Sequence[InputFile], skills: Mapping[str, SkillSpec]) -> None:
+    """Raises UserError for what is no command, or names files that were not given."""
+    _check(command, skills)
+    _check_named_files(command, inputs)
 
 
 def _check(command: str, skills: Mapping[str, SkillSpec]) -> None:
@@ -86,6 +95,20 @@ def _check_named_files(command: str, inputs: Sequence[InputFile]) -> None:
 
 
 def _read(command: str, inputs: Sequence[InputFile], skills: Mapping[str, SkillSpec]) -> Reading:
+    """What the words of a command ask for, in order, and what no skill answers to."""
+    reader, cut = open_command(command, inputs, skills)
+    reading = [one for number, pieces in enumerate(cut) for one in reader.read(pieces, first=number == 0)]
+    opening = cut[0][0] if cut else ""
+    if _is_only_analysis(opening, reading):
+        reports = [one for one in reading if isinstance(one, Request)]
+        return [*reader.text_analysis(opening), *reports] or reading
+    return reading
+
+
+def open_command(
+    command: str, inputs: Sequence[InputFile], skills: Mapping[str, SkillSpec]
+) -> tuple[Reader, list[list[str]]]:
+    """A reader that knows the inputs, and the statements of the command, each cut into pieces."""
     vocabulary = Vocabulary(skills)
     sources = input_sources(inputs)
     images = [one.name for one in inputs if one.kind == "image"]
@@ -96,13 +119,7 @@ def _read(command: str, inputs: Sequence[InputFile], skills: Mapping[str, SkillS
         vocabulary, columns, files, text_files, lambda spec: 1.0 if at_hand(spec, sources, images) else _UNFIT
     )
     kept = [*vocabulary.kept_texts(), *files, *(one.name for one in columns)]
-    cut = statements(command, kept)
-    reading = [one for number, pieces in enumerate(cut) for one in reader.read(pieces, first=number == 0)]
-    opening = cut[0][0] if cut else ""
-    if _is_only_analysis(opening, reading):
-        reports = [one for one in reading if isinstance(one, Request)]
-        return [*reader.text_analysis(opening), *reports] or reading
-    return reading
+    return reader, statements(command, kept)
 
 
 def _is_only_analysis(opening: str, reading: Reading) -> bool:
@@ -112,7 +129,7 @@ def _is_only_analysis(opening: str, reading: Reading) -> bool:
     )
 
 
-def _skills_at_hand(inputs: Sequence[InputFile], skills: Mapping[str, SkillSpec]) -> list[str]:
+def skills_at_hand(inputs: Sequence[InputFile], skills: Mapping[str, SkillSpec]) -> list[str]:
     """The skills that the inputs suit; all of them where they suit none."""
     sources, images = input_sources(inputs), [one.name for one in inputs if one.kind == "image"]
     return sorted(
@@ -145,14 +162,17 @@ def _nothing_asked(command: str, reports: Sequence[Request], skills: Mapping[str
     return f'"{text}" names nothing that a skill does; installed are {listed(sorted(skills), 40)}; {_HINT}'
 
 
-def _add_reports(
+def add_reports(
     draft: PlanDraft,
     reports: Sequence[Request],
-    work: Sequence[Request],
+    work: Sequence[str],
     command: str,
     skills: Mapping[str, SkillSpec],
 ) -> None:
-    """Close with the report that was asked for, or with one of its own accord, so that there is one answer."""
+    """Close with the report that was asked for, or with one of its own accord, so that there is one answer.
+
+    `work` are the words of what is to be done; the report's title is made of them.
+    """
     title = _report_title(work)
     asked = list({one.spec.name: one for one in reports}.values())
     for one in asked:
@@ -167,9 +187,8 @@ def _is_report(spec: SkillSpec) -> bool:
     return spec.takes == "needs" and ("report" in spec.name.split(".") or "report" in spec.synonyms)
 
 
-def _report_title(work: Sequence[Request]) -> str:
-    clauses: dict[str, Clause] = {one.clause.text: one.clause for one in work}
-    text = " ".join(", ".join(clauses).split())
+def _report_title(work: Sequence[str]) -> str:
+    text = " ".join(", ".join(dict.fromkeys(work)).split())
     if len(text) > _TITLE_CHARACTERS:
         text = text[:_TITLE_CHARACTERS].rpartition(" ")[0] + "…"
     return text[:1].upper() + text[1:]

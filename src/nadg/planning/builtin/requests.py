@@ -100,13 +100,13 @@ class Reader:
             introduces, piece = piece.endswith(":"), piece.rstrip(":")
             text = f"{waiting} and {piece}" if waiting else piece
             clause = self.clause(text)
-            if introduces and self._is_filler(clause) and not clause.has_details:
+            if introduces and self.is_filler(clause) and not clause.has_details:
                 continue
             requests = self.requests(clause) or self._analysis(clause, first and number == 0)
             if requests and not (waiting and self._belongs_before(piece, found)):
                 waiting = ""
-                self._append(found, requests)
-            elif self._is_filler(clause):
+                self.append(found, requests)
+            elif self.is_filler(clause):
                 waiting = text if clause.has_details and not self._extend(found, text) else ""
                 if not clause.has_details and clause.files:
                     waiting = text
@@ -130,7 +130,7 @@ class Reader:
 
     def _analysis(self, clause: Clause, may_introduce: bool) -> list[Request]:
         """`analyze it` asks for what `analyze the data` does; over texts it may only introduce what follows."""
-        analyzes = any(token.stem == _ANALYSIS for token in clause.tokens) and self._is_filler(clause)
+        analyzes = any(token.stem == _ANALYSIS for token in clause.tokens) and self.is_filler(clause)
         over_texts = bool(self._text_files.intersection(clause.files or self._text_files))
         if not analyzes or (may_introduce and over_texts):
             return []
@@ -140,7 +140,7 @@ class Reader:
     def text_analysis(self, text: str) -> list[Request]:
         """The usual analyses, where `analyze the reviews` is all that is said of texts; else none."""
         clause = self.clause(text)
-        analyzes = any(token.stem == _ANALYSIS for token in clause.tokens) and self._is_filler(clause)
+        analyzes = any(token.stem == _ANALYSIS for token in clause.tokens) and self.is_filler(clause)
         over_texts = bool(self._text_files.intersection(clause.files or self._text_files))
         other_details = any(self._columns[one.column].kind != "text" for one in clause.mentions) or next(
             numbers_in(clause.tokens, clause.taken), None
@@ -193,11 +193,11 @@ class Reader:
             fit *= _IDLE_SHARE if one.role == "plain" else _IDLE_GROUPING_SHARE
         return fit * (1 + _USED_BONUS * used)
 
-    def _is_filler(self, clause: Clause) -> bool:
+    def is_filler(self, clause: Clause) -> bool:
         """Whether nothing is left when names, numbers and empty words are taken away."""
         return not any(token.has_content for at, token in enumerate(clause.tokens) if at not in clause.taken)
 
-    def _append(self, found: Reading, requests: Sequence[Request]) -> None:
+    def append(self, found: Reading, requests: Sequence[Request]) -> None:
         """Add requests; `mean and median of price` is one."""
         last = found[-1] if found else None
         first = requests[0]
