@@ -55,7 +55,7 @@ def test_each_purpose_has_its_models_in_order_and_each_once() -> None:
 
 
 def test_the_setting_that_is_wrong_is_named() -> None:
-    with pytest.raises(UserError, match=r"^NADG_REPAIR_MODEL: 'fixer' is no model"):
+    with pytest.raises(UserError, match=r"^NADG_MODEL_REPAIR: 'fixer' is no model"):
         check_models(ModelSettings(model="google:a", repair_model="fixer"))
     with pytest.raises(UserError, match=r"^NADG_MODEL_FALLBACKS: 'other'"):
         check_models(ModelSettings(model="google:a", fallbacks=("other",)))

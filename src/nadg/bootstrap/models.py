@@ -18,6 +18,8 @@ from nadg.settings import Settings
 from nadg.store.api import Store
 
 PURPOSES: tuple[Purpose, ...] = ("plan", "prompt", "repair", "answer")
+WHOLE_ANSWER = 2.5
+"""A whole answer may take so many times as long as a model may be silent."""
 
 Notice = Callable[[str], None]
 """Who is told something in one sentence: a wait, a fallback."""
@@ -44,7 +46,7 @@ def model_settings(settings: Settings, wishes: ModelWishes) -> ModelSettings:
         google_base_url=settings.google_base_url or None,
         openai_api_key=_key(settings.openai_api_key),
         openai_base_url=settings.openai_base_url or None,
-        timeout_seconds=settings.model_timeout_seconds,
+        timeout_seconds=settings.model_timeout_seconds * WHOLE_ANSWER,
         first_token_seconds=settings.model_timeout_seconds,
         limits={
             one.model: RateLimits(

@@ -15,6 +15,7 @@ from nadg.link.blobfolder import BlobFolder
 from nadg.models.call import Account, Door
 from nadg.planning.builtin import BuiltinPlanner
 from nadg.planning.llm.planner import LlmPlanner, PlanListener
+from nadg.planning.llm.small import plan_small
 
 BUILTIN = "builtin"
 NOT_CONFIGURED = (
@@ -41,16 +42,18 @@ class Planners:
         choice: PlannerChoice,
         model: str,
         labels: Sequence[str] = (),
+        small: bool = False,
     ) -> None:
-        """`model` is the one that plans, for people; `choice` `auto` means a model where there is one."""
-        if choice == "model" and door is None:
-            raise UserError(f"--planner model: {NOT_CONFIGURED}")
+        """`model` is the one that plans, for people; `choice` `auto` means a model where there is one.
+
+        `small` asks it for no more than a small model can do.
+        """
         self.skills = skills
         self.has_model = door is not None
         """Whether plans may hold prompt work."""
         self._blobs, self._choice, self._model = blobs, choice, model
         self._door = None if choice == BUILTIN else door
-        self._labels = labels
+        self._labels, self._small = labels, small
 
     @property
     def writer(self) -> str | None:
@@ -62,15 +65,29 @@ class Planners:
     ) -> Planned:
         """Raises UserError and the errors of `Door.ask`; where a provider is down, the built-in planner may do."""
         if self._door is None:
+            if self._choice == "model":
+                raise UserError(f"--planner model: {NOT_CONFIGURED}")
             return await self._builtin(command, inputs)
-        planner = LlmPlanner(self._door, preview=self._head, skills=self.skills, labels=self._labels)
         try:
-            plan = await planner.plan(command, inputs, account, listener)
+            plan = await self._by_model(self._door, command, inputs, account, listener)
             return Planned(plan=plan, planner=self._model)
         except ModelUnavailable as error:
             if self._choice == "model":
                 raise
             return await self._instead(command, inputs, account, error)
+
+    async def _by_model(
+        self,
+        door: Door,
+        command: str,
+        inputs: Sequence[InputFile],
+        account: Account,
+        listener: PlanListener | None,
+    ) -> Plan:
+        if self._small:
+            return await plan_small(command, inputs, self.skills, door, account)
+        planner = LlmPlanner(door, preview=self._head, skills=self.skills, labels=self._labels)
+        return await planner.plan(command, inputs, account, listener)
 
     async def _instead(
         self, command: str, inputs: Sequence[InputFile], account: Account, down: ModelUnavailable

@@ -140,6 +140,7 @@ async def choose_planners(
         choice=wishes.planner or settings.planner,
         model=next(iter(models_for("plan", settings, wishes)), BUILTIN),
         labels=sorted(labels),
+        small=settings.model_style == "small",
     )
 
 

@@ -7,12 +7,15 @@ from typing import Protocol
 
 import msgspec
 
-from nadg.bootstrap.asked import ModelWishes, written_by_model
+from nadg.bootstrap.asked import ModelWishes, models_for, written_by_model
+from nadg.bootstrap.models import model_settings
 from nadg.bootstrap.planning import PlannedRun
 from nadg.domain.model_calls import Purpose
 from nadg.domain.plan import Plan, PromptWork, PythonWork
 from nadg.domain.tier import Tier, strongest
 from nadg.domain.validate import parse_plan
+from nadg.models.prices import price_list
+from nadg.planning.estimate import estimate_plan
 from nadg.planning.file import dump_plan, parse_text
 from nadg.settings import Settings
 from nadg.skills.registry import load_registry
@@ -92,7 +95,16 @@ def priced(counted: CountedPlan, model_for: Callable[[Purpose], str], cost: Cost
 
 def estimate_of(planned: PlannedRun, settings: Settings, wishes: ModelWishes) -> RunEstimate | None:
     """What the run is likely to take; None where there is nothing to tell: no language model does any of it."""
-    return None
+    by_model = written_by_model(planned.planner)
+    if not by_model and not has_prompts(planned.plan):
+        return None
+    counted = estimate_plan(planned.plan, planned.inputs, answer=by_model)
+    prices = price_list(model_settings(settings, wishes))
+
+    def cost(model: str, input_tokens: int, output_tokens: int) -> float | None:
+        return prices.cost(model, input_tokens=input_tokens, output_tokens=output_tokens)
+
+    return priced(counted, lambda purpose: next(iter(models_for(purpose, settings, wishes)), ""), cost)
 
 
 def editable_text(planned: PlannedRun) -> str:

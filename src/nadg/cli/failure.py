@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nadg.cli.render.safe import printable
-from nadg.domain.errors import NadgError, NotFound, PlanInvalid, UserError
+from nadg.domain.errors import NadgError, NotFound, PlanInvalid, PlanningFailed, UserError
 
 FAILED = 1
 BAD_REQUEST = 2
@@ -27,7 +27,7 @@ def sentence_of(error: BaseException) -> str:
     A plan with several problems gives one line for each.
     """
     if isinstance(error, PlanInvalid) and len(error.problems) > 1:
-        lines = [f"the plan has {len(error.problems)} problems:"]
+        lines = [printable(_headline(error), keep_lines=False)]
         return "\n".join(lines + [f"  {printable(str(one), keep_lines=False)}" for one in error.problems])
     if isinstance(error, StoppedAtOnce):
         return "stopped at once; `nadg runs list` shows what was done"
@@ -40,6 +40,13 @@ def sentence_of(error: BaseException) -> str:
         return printable(f"the system refused: {error.strerror}{where}", keep_lines=False)
     what = printable(f"{type(error).__name__}: {error}".rstrip(": "), keep_lines=False)
     return f"something went wrong inside NADG ({what}); run the command again with --debug to see where"
+
+
+def _headline(error: PlanInvalid) -> str:
+    """What stands above the problems: whose plan it is, where a model wrote it."""
+    if isinstance(error, PlanningFailed):
+        return f"{error.headline}:"
+    return f"the plan has {len(error.problems)} problems:"
 
 
 def first_cause(error: BaseException) -> BaseException:

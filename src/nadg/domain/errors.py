@@ -71,12 +71,13 @@ class PlanningFailed(AnswerUnfit, PlanInvalid):
     def __init__(self, model: str, answers: int, problems: Sequence[Problem]) -> None:
         PlanInvalid.__init__(self, problems)
         self.model = model
+        self.headline = (
+            f"{model} wrote no plan that can run in {answers} answers; name another model, give a plan file "
+            "(--plan) or plan without a model (--planner builtin)"
+        )
         first = f"{problems[0]}" if problems else "nothing was said of it"
         more = f", and {len(problems) - 1} more" if len(problems) > 1 else ""
-        self.args = (
-            f"{model} wrote no plan that can run in {answers} answers ({first}{more}); name another model, "
-            "give a plan file (--plan) or plan without a model (--planner builtin)",
-        )
+        self.args = (f"{self.headline}. The last one: {first}{more}",)
 
 
 class BudgetSpent(ModelError):

@@ -92,10 +92,10 @@ class ModelSettings(msgspec.Struct, frozen=True, kw_only=True):
         """Every model that is named, with the setting that names it first."""
         named = (
             ("NADG_MODEL", self.model),
-            ("NADG_PLAN_MODEL", self.plan_model),
-            ("NADG_PROMPT_MODEL", self.prompt_model),
-            ("NADG_REPAIR_MODEL", self.repair_model),
-            ("NADG_ANSWER_MODEL", self.answer_model),
+            ("NADG_MODEL_PLAN", self.plan_model),
+            ("NADG_MODEL_PROMPT", self.prompt_model),
+            ("NADG_MODEL_REPAIR", self.repair_model),
+            ("NADG_MODEL_ANSWER", self.answer_model),
             *(("NADG_MODEL_FALLBACKS", name) for name in self.fallbacks),
         )
         found: dict[str, str] = {}

@@ -77,7 +77,9 @@ async def _composed(question: str, known: set[str], access: ModelAccess) -> str:
             access.account.notice(f"the answer could not be asked for again: {error}")
     left_out = unfounded_claims(text, known)
     if left_out:
-        access.account.notice(f"{len(left_out)} claims of the answer rested on no result and were left out")
+        were = "1 claim of the answer rested on no result and was" if len(left_out) == 1 else None
+        were = were or f"{len(left_out)} claims of the answer rested on no result and were"
+        access.account.notice(f"{were} left out")
         text = founded_part(text, known)
     return text if references_in(text) else ""
 
