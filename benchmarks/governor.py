@@ -36,6 +36,8 @@ from tests.models.driven_runs import Driven, drive_run
 from tests.support.gemini import GeminiImitation, Quota, Say, run_in_thread
 
 MODEL = "google:gemini-3.5-flash-lite"
+WARM_UP_MODEL = "gemini-3.8-flash"
+"""Has a quota of its own; asked first, to open the connections."""
 KEY = "test-key"
 REQUESTS_PER_MINUTE = 60
 START = datetime.datetime(2026, 1, 15, 20, 0, 20, tzinfo=datetime.UTC)
@@ -123,6 +125,7 @@ async def measure(limit: Limit, window: Window, items: int, width: int, scale: f
         account = await RunAccount.open("run", Budget(), FakeLedger(), clock=clock)
         calls = [_item(number) for number in range(items)]
         driven = Driven()
+        await asyncio.gather(*(client.exchange(WARM_UP_MODEL, one, 64, None) for one in calls[:width]))
         began = clock.monotonic()
         try:
             await drive_run(door, account, calls, driven, width=width)

@@ -24,6 +24,7 @@ from nadg.models.call import (
 from nadg.models.estimate import estimate_input
 from nadg.models.memory import Ledger
 from nadg.models.prices import cost
+from tests.support.virtual_time import pass_time
 
 
 class Driven:
@@ -138,7 +139,7 @@ class BillingClient:
         count = int(estimate_input(call) * self._chance.uniform(0.5, 1 + self._excess))
         length = max_output_tokens if luck > 0.8 else self._chance.randint(1, max_output_tokens)
         self._bill(model, count, length)
-        await asyncio.sleep(self._chance.uniform(0, 20))
+        await pass_time(self._chance.uniform(0, 20))
         if luck < 0.15:
             raise TemporarilyDown("broken off", billed=True, received_tokens=length)
         if luck < 0.2:

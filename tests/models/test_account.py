@@ -15,7 +15,7 @@ from nadg.models.account import RunAccount
 from nadg.models.call import ModelCall, Turn, Wanted
 from nadg.models.fake import FakeLedger
 from nadg.models.memory import Ledger
-from tests.support.virtual_time import LoopClock, run_virtually
+from tests.support.virtual_time import LoopClock, pass_time, run_virtually
 
 MODEL = "google:gemini-3.5-flash-lite"
 PRICE = 0.001
@@ -285,4 +285,4 @@ CALL = ModelCall(purpose="prompt", turns=(Turn(role="user", text="?"),), subtask
 
 async def _until_blocked() -> None:
     """In virtual time a timer goes off only when everybody else waits."""
-    await asyncio.sleep(1)
+    await pass_time(1)

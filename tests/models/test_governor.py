@@ -14,7 +14,7 @@ from nadg.models.call import RateLimited
 from nadg.models.governor import DayClosed, Governor
 from nadg.models.limits import RateLimits
 from nadg.models.quota_day import next_reset
-from tests.support.virtual_time import EPOCH, LoopClock, run_virtually
+from tests.support.virtual_time import EPOCH, LoopClock, pass_time, run_virtually
 
 MODEL = "google:gemini-3.5-flash-lite"
 NO_LIMITS = RateLimits()
@@ -114,6 +114,20 @@ def test_an_answer_ends_the_back_off() -> None:
     assert used(body).times == [0, 1, 3, 7, 8]
 
 
+def test_an_answer_to_what_was_sent_before_the_refusal_ends_no_back_off() -> None:
+    async def body(use: Use) -> None:
+        early = await use.governor.admit(MODEL, "run", 10)
+        use.refuse()
+        await use.send(answered=False)
+        use.refuse()
+        early.settle(10)
+        await use.send(answered=False)
+        use.refuse()
+        await use.send()
+
+    assert used(body).times == [1, 3, 7]
+
+
 def test_the_pace_is_halved_then_rises_and_the_guess_is_forgotten() -> None:
     async def body(use: Use) -> None:
         await use.send(41)
@@ -130,12 +144,14 @@ def test_the_pace_is_halved_then_rises_and_the_guess_is_forgotten() -> None:
 
 def test_who_says_when_to_come_again_is_asked_as_fast_as_it_answered() -> None:
     async def body(use: Use) -> None:
-        await use.send(40, answered=False)
-        for _ in range(10):
+        await use.send(30, answered=False)
+        refused = [await use.governor.admit(MODEL, "run", 10) for _ in range(10)]
+        for admission in refused:
             use.refuse(retry_after=3.0)
+            admission.settle(0)
         await use.send(60, answered=False)
 
-    times = used(body).times[40:]
+    times = used(body).times[30:]
     assert times[0] == 61
     assert sum(time == 61 for time in times) == 30
 
@@ -156,18 +172,30 @@ def test_what_an_answer_did_not_take_is_free_for_those_who_wait() -> None:
         first = await use.governor.admit(MODEL, "run", 100)
         async with asyncio.TaskGroup() as group:
             group.create_task(use.send())
-            await asyncio.sleep(7)
+            await pass_time(7)
             first.settle(20)
             first.settle(100)
 
     assert used(body, RateLimits(tokens_per_minute=100)).times == [7]
 
 
+def test_one_that_took_nothing_leaves_its_place_to_another() -> None:
+    async def body(use: Use) -> None:
+        first = await use.governor.admit(MODEL, "run", 10)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(use.send_one())
+            await pass_time(7)
+            first.settle(0)
+        assert use.governor.day_closed_until(MODEL) is None, "one of two was sent"
+
+    assert used(body, RateLimits(requests_per_minute=1, requests_per_day=2)).times == [7]
+
+
 def test_a_day_that_is_over_turns_away_all_who_wait_and_who_come() -> None:
     async def body(use: Use) -> None:
         await use.send()
         waiting = [asyncio.create_task(use.governor.admit(MODEL, run, 10)) for run in "ab"]
-        await asyncio.sleep(5)
+        await pass_time(5)
         use.refuse(per_day=True, retry_after=1.0)
         ends = await asyncio.gather(*waiting, return_exceptions=True)
         assert [end.until for end in ends if isinstance(end, DayClosed)] == [RESET, RESET]
@@ -176,7 +204,7 @@ def test_a_day_that_is_over_turns_away_all_who_wait_and_who_come() -> None:
             await use.send_one()
         assert use.governor.day_closed_until(MODEL) == RESET
         assert use.governor.day_closed_until("google:other") is None
-        await asyncio.sleep((RESET - use.clock.now()).total_seconds())
+        await pass_time((RESET - use.clock.now()).total_seconds())
         assert use.governor.day_closed_until(MODEL) is None
         await use.send_one()
 
@@ -219,7 +247,7 @@ def test_a_wait_is_told_once_and_only_if_it_is_long() -> None:
         assert told == []
         waiting = asyncio.create_task(use.governor.admit(MODEL, "run", 10, told.append))
         behind = asyncio.create_task(use.governor.admit(MODEL, "run", 10, told.append))
-        await asyncio.sleep(10)
+        await pass_time(10)
         use.refuse(retry_after=100.0)
         await asyncio.gather(waiting, behind)
         assert told == [61 - 1.5, 61]
@@ -232,7 +260,7 @@ def test_a_window_that_closes_is_told_to_those_who_wait_already() -> None:
         told: list[float] = []
         use.refuse(retry_after=1.5)
         waiting = [asyncio.create_task(use.governor.admit(MODEL, run, 10, told.append)) for run in "abc"]
-        await asyncio.sleep(1)
+        await pass_time(1)
         assert told == []
         use.refuse(retry_after=30.0)
         await asyncio.gather(*waiting)

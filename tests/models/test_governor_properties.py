@@ -13,7 +13,7 @@ from nadg.models.call import RateLimited
 from nadg.models.governor import Admission, Governor
 from nadg.models.limits import RateLimits
 from nadg.models.windows import MARGIN_SECONDS, WINDOW_SECONDS
-from tests.support.virtual_time import LoopClock, run_virtually
+from tests.support.virtual_time import LoopClock, pass_time, run_virtually
 
 MODEL = "google:gemini-3.5-flash-lite"
 
@@ -58,16 +58,16 @@ class Use:
         self.gone: dict[str, int] = {}
 
     async def send(self, asked: Asked) -> None:
-        await asyncio.sleep(asked.at)
+        await pass_time(asked.at)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(asked.patience):
                 admission = await self._admitted(asked)
-            await asyncio.sleep(asked.seconds)
+            await pass_time(asked.seconds)
             admission.settle(asked.true_tokens)
             admission.settle(10**9)
 
     async def refuse(self, refusal: Refusal) -> None:
-        await asyncio.sleep(refusal.at)
+        await pass_time(refusal.at)
         self.governor.refused(MODEL, RateLimited("slow down", retry_after=refusal.retry_after))
 
     async def all(self, asked: list[Asked], refusals: list[Refusal]) -> None:
@@ -97,12 +97,12 @@ TIMES = st.floats(0, 200).map(lambda value: round(value, 1))
 
 @st.composite
 def requests(draw: st.DrawFn, patience: st.SearchStrategy[float | None]) -> Asked:
-    tokens = draw(st.integers(0, 120))
+    tokens = draw(st.integers(1, 120))
     return Asked(
         run_id=draw(st.sampled_from("abc")),
         at=draw(st.one_of(st.just(0.0), TIMES)),
         tokens=tokens,
-        true_tokens=draw(st.integers(0, tokens)),
+        true_tokens=draw(st.integers(1, tokens)),
         seconds=draw(st.sampled_from([0.0, 0.5, 7.0, 80.0])),
         patience=draw(patience),
     )

@@ -57,6 +57,17 @@ class LoopClock:
         return asyncio.get_running_loop().time()
 
 
+async def pass_time(seconds: float) -> None:
+    """Let virtual time pass; whoever can go on without waiting does so first."""
+    loop = asyncio.get_running_loop()
+    passed = loop.create_future()
+    timer = loop.call_later(seconds, passed.set_result, None)
+    try:
+        await passed
+    finally:
+        timer.cancel()
+
+
 def run_virtually(body: Coroutine[Any, Any, Result]) -> Result:
     """Run it to its end in no time. Raises Deadlock where it never ends."""
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:

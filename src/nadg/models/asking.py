@@ -139,9 +139,8 @@ class Asking:
             answer = await self._exchange(model, granted)
             used = answer.input_tokens + answer.output_tokens + answer.thinking_tokens
             return answer, granted.max_output_tokens
-        except RateLimited as error:
+        except RateLimited:
             used = 0
-            means.governor.refused(model, error)
             raise
         finally:
             admission.settle(used)
@@ -166,6 +165,8 @@ class Asking:
             client = self._means.clients[name.provider]
             answer = await client.exchange(name.name, self._call, granted.max_output_tokens, self._sink)
         except RequestFailed as error:
+            if isinstance(error, RateLimited):
+                self._means.governor.refused(model, error)  # before anything is awaited: nobody may go meanwhile
             await self._note(bill.failed(error), restart=True)
             raise
         except BaseException as error:

@@ -34,7 +34,10 @@ class Admission:
         self._settled = False
 
     def settle(self, tokens: int) -> None:
-        """It is over, and took so many tokens. Only the first time counts."""
+        """It is over, and took so many tokens; none: it was not sent, or refused, and its place is free again.
+
+        Only the first time counts.
+        """
         if not self._settled:
             self._settled = True
             self._lane.settle(self._sent, max(0, tokens))

@@ -75,15 +75,17 @@ class Lane:
         """It waits no more; `unused`: it does not send anything either, so that its place is free again."""
         self.queue.remove(waiter)
         if unused and waiter.sent is not None:
-            self._window.take_back(waiter.sent)
-            self.day.add(-1)
+            self._take_back(waiter.sent)
             self.wake_timekeeper()
         if self.timekeeper is None and self.queue.head is not None:
             self.queue.head.wake()
 
     def settle(self, sent: Sent, tokens: int) -> None:
-        self._window.correct(sent, tokens)
-        self._pace.succeeded(sent.at)
+        if tokens == 0:
+            self._take_back(sent)
+        else:
+            self._window.correct(sent, tokens)
+            self._pace.succeeded(sent.at)
         self.wake_timekeeper()
 
     def refused(self, error: RateLimited, now: float) -> None:
@@ -107,6 +109,10 @@ class Lane:
         waiter.sent = self._window.add(now, waiter.tokens)
         self.day.add(1)
         waiter.wake()
+
+    def _take_back(self, sent: Sent) -> None:
+        self._window.take_back(sent)
+        self.day.add(-1)
 
     def _turn_away(self, waiter: Waiter, closed: DayClosed) -> None:
         waiter.closed = closed

@@ -7,11 +7,9 @@ A refusal that names no limit halves the pace; successes raise it by a few reque
 from __future__ import annotations
 
 import math
-from collections import deque
 
 from nadg.models.call import RateLimited
 from nadg.models.limits import RateLimits
-from nadg.models.windows import WINDOW_SECONDS
 
 LONGEST_BACKOFF_SECONDS = 60.0
 GUESS_HOLDS_SECONDS = 300.0
@@ -30,7 +28,7 @@ class Pace:
         self._guess: float | None = None
         self._guess_ends = -math.inf
         self._backoff_seconds = 1.0
-        self._refusals: deque[float] = deque()
+        self._last_refusal = -math.inf
         self.closed_until = -math.inf
 
     def requests_limit(self, now: float) -> int | None:
@@ -45,17 +43,15 @@ class Pace:
         return _strictest(self._given.tokens_per_minute, self._named_tokens)
 
     def refused(self, error: RateLimited, now: float, sent: int) -> None:
-        """Learn from a refusal, when `sent` requests went out in the last minute.
+        """Learn from a refusal, when `sent` requests of the last minute count, the refused one included.
 
         Refusals that come while the window is closed were sent before it closed: they add no back-off.
         """
-        self._refusals.append(now)
-        while self._refusals[0] + WINDOW_SECONDS <= now:
-            self._refusals.popleft()
+        self._last_refusal = now
         if error.limit is not None and error.limit > 0:
             self._name(error.limit, error.counts)
         else:
-            self._guess_from(max(0, sent - len(self._refusals)), now, told_when=bool(error.retry_after))
+            self._guess_from(sent - 1, now, told_when=bool(error.retry_after))
         if error.retry_after is not None and error.retry_after > 0:
             self.closed_until = max(self.closed_until, now + error.retry_after)
         elif now >= self.closed_until:
@@ -64,7 +60,7 @@ class Pace:
 
     def succeeded(self, sent_at: float) -> None:
         """A request was answered; those sent before the last refusal prove nothing."""
-        if self._refusals and sent_at <= self._refusals[-1]:
+        if sent_at <= self._last_refusal:
             return
         self._backoff_seconds = 1.0
         if self._guess is not None:
@@ -79,9 +75,7 @@ class Pace:
     def _guess_from(self, accepted: int, now: float, *, told_when: bool) -> None:
         """Who says when to come again lets in as many as before; who does not, perhaps half of them."""
         seen = accepted if told_when else accepted // 2
-        in_burst = now < self.closed_until and self._guess is not None
-        guess = float(max(LOWEST_GUESS, seen))
-        self._guess = min(guess, self._guess or guess) if in_burst else guess
+        self._guess = float(max(LOWEST_GUESS, seen))
         self._guess_ends = now + GUESS_HOLDS_SECONDS
 
 
