@@ -154,9 +154,10 @@ def test_the_request_that_the_client_sent_is_kept_without_its_key(is_stream: boo
         (Truncate(REPLY, 30), None, REPLY[:30]),
         (Say(REPLY), 5, REPLY[:20]),
         (Say(REPLY, thoughts=3), 5, REPLY[:8]),
+        (Say(REPLY[:20], thoughts=3), 6, REPLY[:12]),
         (Say(REPLY, thoughts=8), 5, None),
     ],
-    ids=["scripted", "max_tokens", "thoughts count too", "only thoughts"],
+    ids=["scripted", "max_tokens", "thoughts count too", "fits without its thoughts", "only thoughts"],
 )
 def test_a_cut_reply_says_length(
     answer: Answer, max_tokens: int | None, left: str | None, is_stream: bool
@@ -172,6 +173,7 @@ def test_a_blocked_prompt_has_no_candidates(is_stream: bool) -> None:
     assert told.response is not None
     assert (told.response.finish_reason, told.response.parts) == ("content_filter", [])
     assert told.response.provider_details == {"block_reason": "PROHIBITED_CONTENT"}
+    assert told.response.usage.input_tokens == 2 + 4
 
 
 @BOTH
