@@ -21,10 +21,11 @@ from nadg.bootstrap.planners import BUILTIN, Planned, Planners
 from nadg.bootstrap.planning import (
     PlannedRun,
     checked_command,
-    choose_planners,
+    create_planners,
     new_run_id,
     plan_run,
     take_inputs,
+    worker_labels,
 )
 from nadg.bootstrap.streaming import PlanStream, cancelled_at_the_end
 from nadg.bootstrap.workers import WorkerPool
@@ -251,7 +252,7 @@ async def open_grid(
             blobs=blobs,
             engine=engine,
             pool=pool,
-            planners=await choose_planners(settings, wishes, store, blobs, door),
+            planners=create_planners(settings, wishes, blobs, door, await worker_labels(store)),
             door=door,
             clock=clock,
         )

@@ -59,16 +59,20 @@ def model_settings(settings: Settings, wishes: ModelWishes) -> ModelSettings:
     )
 
 
+def has_models(settings: Settings, wishes: ModelWishes) -> bool:
+    """Whether any model is configured and wanted."""
+    return any(models_for(purpose, settings, wishes) for purpose in PURPOSES)
+
+
 @asynccontextmanager
 async def open_models(
     settings: Settings, wishes: ModelWishes, store: Store, clock: Clock
 ) -> AsyncIterator[Gateway | None]:
     """The door for the length of a `with`; None where no model is configured. Raises ModelRefused without key."""
-    plain = model_settings(settings, wishes)
-    if not any(plain.models_for(purpose) for purpose in PURPOSES):
+    if not has_models(settings, wishes):
         yield None
         return
-    async with open_gateway(plain, cache=store.model_answers, clock=clock) as gateway:
+    async with open_gateway(model_settings(settings, wishes), cache=store.model_answers, clock=clock) as gateway:
         yield gateway
 
 

@@ -61,10 +61,14 @@ class Planners:
         return self._model if self._door is not None else None
 
     async def plan(
-        self, command: str, inputs: Sequence[InputFile], account: Account, listener: PlanListener | None = None
+        self,
+        command: str,
+        inputs: Sequence[InputFile],
+        account: Account | None,
+        listener: PlanListener | None = None,
     ) -> Planned:
         """Raises UserError and the errors of `Door.ask`; where a provider is down, the built-in planner may do."""
-        if self._door is None:
+        if self._door is None or account is None:
             if self._choice == "model":
                 raise UserError(f"--planner model: {NOT_CONFIGURED}")
             return await self._builtin(command, inputs)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import msgspec
 
 from nadg.bootstrap.asked import ModelWishes, models_for
 from nadg.bootstrap.home import Home
-from nadg.bootstrap.models import Notice, open_account, open_models, say_nothing
+from nadg.bootstrap.models import Notice, has_models, open_account, open_models, say_nothing
 from nadg.bootstrap.planners import BUILTIN, Planners
 from nadg.domain.blob import BlobRef
 from nadg.domain.clock import Clock, SystemClock
@@ -55,10 +55,12 @@ async def plan_run(
     files: tuple[InputFile, ...],
     *,
     planners: Planners,
-    account: Account,
+    account: Account | None,
     default_limits: NamedLimits = (),
 ) -> PlannedRun:
     """Plan a command, or read a plan file. Raises UserError, naming everything that is wrong, or a ModelError.
+
+    `account` is None only where no model is asked.
 
     `default_limits` stand in for those that a plan leaves out. They are for plans that run: one that is only
     shown or saved keeps to what it says itself.
@@ -67,11 +69,13 @@ async def plan_run(
         document = document_with_limits(load_plan(plan_file), default_limits)
         plan = parse_plan(document, skills=planners.skills, inputs=files, models=planners.has_model)
         command = command or plan.goal or plan_file.name
-        return PlannedRun(command=command, planner=FILE, plan=plan, inputs=files, run_id=account.run_id)
+        return PlannedRun(command=command, planner=FILE, plan=plan, inputs=files)
     command = checked_command(command)
     planned = await planners.plan(command, files, account)
     plan = plan_with_limits(planned.plan, default_limits)
-    return PlannedRun(command=command, planner=planned.planner, plan=plan, inputs=files, run_id=account.run_id)
+    return PlannedRun(
+        command=command, planner=planned.planner, plan=plan, inputs=files, run_id=account.run_id if account else ""
+    )
 
 
 def checked_command(command: str | None) -> str:
@@ -98,48 +102,50 @@ def take_inputs(paths: Sequence[Path], blobs: BlobFolder) -> tuple[InputFile, ..
 class PlanDesk:
     """Plans without a grid: nothing can run."""
 
-    def __init__(
-        self, planners: Planners, blobs: BlobFolder, open_account: Callable[[], Awaitable[Account]]
-    ) -> None:
-        self._planners, self._blobs, self._open_account = planners, blobs, open_account
+    def __init__(self, planners: Planners, blobs: BlobFolder, account: Account | None) -> None:
+        self._planners, self._blobs, self._account = planners, blobs, account
 
     async def plan(self, command: str | None, plan_file: Path | None, inputs: Sequence[Path]) -> PlannedRun:
         """See `plan_run`."""
         files = await asyncio.to_thread(take_inputs, inputs, self._blobs)
-        account = await self._open_account()
-        return await plan_run(command, plan_file, files, planners=self._planners, account=account)
+        return await plan_run(command, plan_file, files, planners=self._planners, account=self._account)
 
 
 @asynccontextmanager
 async def open_planner(
     settings: Settings, wishes: ModelWishes | None = None, notice: Notice = say_nothing
 ) -> AsyncIterator[PlanDesk]:
-    """Planning only: no workers. What models answer is kept, and what they cost is recorded, as for a run."""
+    """Planning only: no workers. What a model answers is kept, and what it costs is recorded, as for a run;
+    without a model nothing is opened."""
     wishes, home, clock = wishes or ModelWishes(), Home(settings), SystemClock()
     blobs = BlobFolder(home.blobs)
+    if not has_models(settings, wishes):
+        yield PlanDesk(create_planners(settings, wishes, blobs, None), blobs, None)
+        return
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(open_store(home.database, clock))
         door = await stack.enter_async_context(open_models(settings, wishes, store, clock))
-        planners = await choose_planners(settings, wishes, store, blobs, door)
-
-        async def account() -> Account:
-            return await open_account(new_run_id(clock), wishes.budget, wishes.use_cache, store, clock, notice)
-
+        planners = create_planners(settings, wishes, blobs, door, await worker_labels(store))
+        account = await open_account(new_run_id(clock), wishes.budget, wishes.use_cache, store, clock, notice)
         yield PlanDesk(planners, blobs, account)
 
 
-async def choose_planners(
-    settings: Settings, wishes: ModelWishes, store: Store, blobs: BlobFolder, door: Door | None
+async def worker_labels(store: Store) -> list[str]:
+    """The labels of the registered workers."""
+    return sorted({label for node in await store.workers.list() for label in node.labels})
+
+
+def create_planners(
+    settings: Settings, wishes: ModelWishes, blobs: BlobFolder, door: Door | None, labels: Sequence[str] = ()
 ) -> Planners:
-    """The planners that settings and wishes name; a model is told the labels of the registered workers."""
-    labels = {label for node in await store.workers.list() for label in node.labels}
+    """The planners that settings and wishes name."""
     return Planners(
         load_registry().specs,
         blobs,
         door,
         choice=wishes.planner or settings.planner,
         model=next(iter(models_for("plan", settings, wishes)), BUILTIN),
-        labels=sorted(labels),
+        labels=labels,
         small=settings.model_style == "small",
     )
 
