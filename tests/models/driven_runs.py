@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import msgspec
 
@@ -24,6 +24,7 @@ from nadg.models.call import (
 from nadg.models.estimate import estimate_input
 from nadg.models.memory import Ledger
 from nadg.models.prices import cost
+from tests.models.clients import Sink
 from tests.support.virtual_time import pass_time
 
 
@@ -40,7 +41,13 @@ class Driven:
 
 
 async def drive_run(
-    door: Door, account: Account, calls: Sequence[ModelCall], driven: Driven, *, width: int
+    door: Door,
+    account: Account,
+    calls: Sequence[ModelCall],
+    driven: Driven,
+    *,
+    width: int,
+    streamed: bool = False,
 ) -> None:
     """Ask for all that is open, `width` at a time; `driven` is told as it happens."""
     waiting = driven.open_of(calls)
@@ -49,7 +56,8 @@ async def drive_run(
         while waiting:
             place = waiting.pop(0)
             try:
-                driven.replies[place] = await door.ask(calls[place], account)
+                sink = Sink() if streamed else None
+                driven.replies[place] = await door.ask(calls[place], account, sink)
             except ModelError as error:
                 driven.failures[place] = error
 
@@ -59,7 +67,7 @@ async def drive_run(
 
 
 async def drive_until(
-    seconds: float,
+    seconds: float | None,
     ledger: CutLedger,
     door: Door,
     account: Account,
@@ -67,14 +75,17 @@ async def drive_until(
     driven: Driven,
     *,
     width: int,
+    streamed: bool = False,
 ) -> bool:
-    """Whether all was done before the power was cut; nothing is written from then on."""
-    driving = asyncio.create_task(drive_run(door, account, calls, driven, width=width))
-    done, _ = await asyncio.wait({driving}, timeout=seconds)
-    if done:
+    """Whether all was done before the power was cut: after so many seconds, or when the ledger is."""
+    driving = asyncio.create_task(drive_run(door, account, calls, driven, width=width, streamed=streamed))
+    cut = asyncio.create_task(ledger.until_cut())
+    await asyncio.wait({driving, cut}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    cut.cancel()
+    if driving.done() and not ledger.is_cut:
         await driving
         return True
-    ledger.is_cut = True
+    ledger.cut()
     known = dict(driven.replies), dict(driven.failures)
     driving.cancel()
     await asyncio.wait({driving})
@@ -85,26 +96,46 @@ async def drive_until(
 
 
 class CutLedger:
-    """A ledger until the power is cut; then nothing that is written arrives."""
+    """A ledger until the power is cut; then nothing that is written arrives.
 
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
-        self.is_cut = False
+    With `writes` it is cut by itself: that many arrive. The caller of the last one never hears of it.
+    """
+
+    def __init__(self, ledger: Ledger, writes: int | None = None) -> None:
+        self._ledger, self._left = ledger, writes
+        self._cut = asyncio.Event()
+
+    @property
+    def is_cut(self) -> bool:
+        return self._cut.is_set()
+
+    def cut(self) -> None:
+        self._cut.set()
+
+    async def until_cut(self) -> None:
+        await self._cut.wait()
 
     async def charge(self, charge: CallCharge) -> None:
-        self._check()
-        await self._ledger.charge(charge)
+        await self._write(lambda: self._ledger.charge(charge))
 
     async def settle(self, call_id: str, state: str, usage: ModelUsage | None, reason: str = "") -> None:
-        self._check()
-        await self._ledger.settle(call_id, state, usage, reason)
+        await self._write(lambda: self._ledger.settle(call_id, state, usage, reason))
 
     async def record(self, record: CallRecord) -> None:
-        self._check()
-        await self._ledger.record(record)
+        await self._write(lambda: self._ledger.record(record))
 
     async def calls(self, run_id: str) -> Sequence[CallRecord]:
         return await self._ledger.calls(run_id)
+
+    async def _write(self, write: Callable[[], Awaitable[None]]) -> None:
+        self._check()
+        if self._left is not None:
+            self._left -= 1
+            if self._left <= 0:
+                await write()
+                self.cut()
+                self._check()
+        await write()
 
     def _check(self) -> None:
         if self.is_cut:
