@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from nadg.sandbox.layers import landlock, syscalls
-from tests.cli.test_flows import Folder
+from tests.support.nadg_folder import Folder
 
 CLOSED = """
 import ctypes, os, struct, sys

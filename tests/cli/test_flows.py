@@ -1,24 +1,20 @@
-"""The command line as a person uses it: real processes, a real grid, real signals."""
+"""The command line as a person uses it: real processes for all that runs, a real grid, real signals."""
 
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
 
 import psutil
 import pytest
 
+from tests.support.nadg_folder import Folder, ended, read_until
+
 ROOT = Path(__file__).parents[2]
-NADG = [sys.executable, "-m", "nadg"]
-PATIENCE_SECONDS = 60
 
 ENDLESS = """
 goal: something quick, then something without end
@@ -48,75 +44,6 @@ subtasks:
     needs: [squares]
     work: {kind: python, code: "result = sum(needs['squares'])"}
 """
-
-
-class Folder:
-    """A folder to work in, with a home of its own, and `nadg` in it."""
-
-    def __init__(self, path: Path, home: Path) -> None:
-        self.path = path
-        self.environment = {**os.environ, "NADG_HOME": str(home)}
-        self._started: list[subprocess.Popen[str]] = []
-
-    def plan(self, text: str) -> str:
-        (self.path / "plan.yaml").write_text(text)
-        return "plan.yaml"
-
-    def nadg(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [*NADG, *arguments],
-            cwd=self.path,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE_SECONDS,
-            check=False,
-        )
-
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
-        process = subprocess.Popen(
-            [*NADG, *arguments],
-            cwd=self.path,
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-        self._started.append(process)
-        return process
-
-    def close(self) -> None:
-        """End what a failed test left behind."""
-        for process in self._started:
-            if process.poll() is None:
-                process.kill()
-            process.communicate()
-
-    def refused(self, *arguments: str) -> str:
-        done = self.nadg(*arguments)
-        assert done.returncode == 2, done.stdout + done.stderr
-        assert done.stdout == ""
-        assert done.stderr.startswith("nadg: ")
-        assert "Traceback" not in done.stderr
-        return done.stderr
-
-
-def read_until(stream: IO[str] | None, pattern: str) -> re.Match[str]:
-    """Read lines until one fits. The test's own time limit ends a wait in vain."""
-    assert stream is not None
-    seen = []
-    for line in stream:
-        seen.append(line)
-        if found := re.search(pattern, line):
-            return found
-    raise AssertionError(f"{pattern!r} never came: {''.join(seen)}")
-
-
-def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
-    out, err = process.communicate(timeout=PATIENCE_SECONDS)
-    return process.returncode, out, err
 
 
 @pytest.fixture(scope="module")
@@ -180,7 +107,7 @@ def test_a_failed_run_exits_1_and_says_why(folder: Folder) -> None:
     assert (folder.path / "here" / "artifacts" / "good" / "made.txt").read_text() == "x"
     assert "Traceback" not in done.stderr
     run_id = json.loads((folder.path / "here" / "run.json").read_text())["id"]
-    shown = folder.nadg("runs", "show", run_id).stdout
+    shown = folder.ask("runs", "show", run_id).stdout
     assert f"{run_id}/bad/0/1:\nTraceback" in shown, "the words of the code itself help"
     assert re.search(r"^SUBTASK +SIZE +FILE *\ngood +1 B +made.txt", shown, re.M)
 
@@ -228,51 +155,51 @@ def test_a_run_whose_master_was_killed_is_said_to_be_and_ended_by_whoever_wants(
     read_until(run.stderr, "begun")
     run.kill()
     ended(run)
-    run_id = json.loads(folder.nadg("runs", "list", "--json").stdout)[0]["id"]
-    watched = folder.nadg("runs", "attach", run_id)
+    run_id = json.loads(folder.ask("runs", "list", "--json").stdout)[0]["id"]
+    watched = folder.ask("runs", "attach", run_id)
     assert watched.returncode == 1
     assert f"Run {run_id} running (its master is gone and nobody carries it out)" in watched.stderr
-    assert "running (master gone)" in folder.nadg("runs", "list").stdout
-    assert "its master is gone" in folder.nadg("runs", "show", run_id).stdout
-    assert "its master was gone" in folder.nadg("runs", "cancel", run_id).stdout
-    document = json.loads(folder.nadg("runs", "show", run_id, "--json").stdout)
+    assert "running (master gone)" in folder.ask("runs", "list").stdout
+    assert "its master is gone" in folder.ask("runs", "show", run_id).stdout
+    assert "its master was gone" in folder.ask("runs", "cancel", run_id).stdout
+    document = json.loads(folder.ask("runs", "show", run_id, "--json").stdout)
     assert (document["state"], document["orphaned"]) == ("cancelled", False)
     assert [one["state"] for one in document["subtasks"]] == ["succeeded", "cancelled"]
     assert [one["state"] for one in document["subtasks"][1]["shards"]] == ["cancelled"]
-    assert "nothing to cancel" in folder.nadg("runs", "cancel", run_id).stdout
+    assert "nothing to cancel" in folder.ask("runs", "cancel", run_id).stdout
 
 
 def test_a_second_ctrl_c_leaves_no_run_that_seems_to_go_on(folder: Folder) -> None:
     run = folder.start("run", "--plan", folder.plan(ENDLESS), "--follow", "endless", "--workers", "1")
     read_until(run.stderr, "begun")
     run_id = next(
-        one["id"] for one in json.loads(folder.nadg("runs", "list", "--json").stdout) if one["state"] == "running"
+        one["id"] for one in json.loads(folder.ask("runs", "list", "--json").stdout) if one["state"] == "running"
     )
     run.send_signal(signal.SIGINT)
     run.send_signal(signal.SIGINT)
     assert ended(run)[0] == 130
-    assert json.loads(folder.nadg("runs", "show", run_id, "--json").stdout)["state"] == "cancelled"
+    assert json.loads(folder.ask("runs", "show", run_id, "--json").stdout)["state"] == "cancelled"
 
 
 def test_a_run_is_listed_shown_watched_and_cancelled_from_elsewhere(folder: Folder) -> None:
     run = folder.start("run", "--plan", folder.plan(ENDLESS), "--follow", "endless")
     read_until(run.stderr, "begun")
-    listed = json.loads(folder.nadg("runs", "list", "--json").stdout)
+    listed = json.loads(folder.ask("runs", "list", "--json").stdout)
     run_id = next(one["id"] for one in listed if one["state"] == "running")
-    assert run_id in folder.nadg("runs", "list").stdout
+    assert run_id in folder.ask("runs", "list").stdout
     watching = folder.start("runs", "attach", run_id)
     read_until(watching.stderr, "✓ quick: succeeded")
-    asked = folder.nadg("runs", "cancel", run_id)
+    asked = folder.ask("runs", "cancel", run_id)
     assert (asked.returncode, asked.stdout) == (0, f"Asked run {run_id} to end.\n")
     assert ended(run)[0] == 1, "130 is for Ctrl-C alone"
     code, _, err = ended(watching)
     assert code == 1
     assert f"Run {run_id} cancelled" in err
-    shown = folder.nadg("runs", "show", run_id[:14])
+    shown = folder.ask("runs", "show", run_id[:14])
     assert re.search(r"^quick +succeeded +1/1 +1 +1 .* (namespaces|landlock)", shown.stdout, re.M)
     assert re.search(r"^endless +cancelled +0/1 +1 +1 ", shown.stdout, re.M)
-    assert json.loads(folder.nadg("runs", "show", run_id, "--json").stdout)["state"] == "cancelled"
-    assert "nothing to cancel" in folder.nadg("runs", "cancel", run_id).stdout
+    assert json.loads(folder.ask("runs", "show", run_id, "--json").stdout)["state"] == "cancelled"
+    assert "nothing to cancel" in folder.ask("runs", "cancel", run_id).stdout
 
 
 def test_runs_that_do_not_exist_are_said_to(folder: Folder) -> None:
@@ -281,23 +208,23 @@ def test_runs_that_do_not_exist_are_said_to(folder: Folder) -> None:
 
 
 def test_workers_of_the_grid_are_listed_and_tested(folder: Folder) -> None:
-    workers = json.loads(folder.nadg("workers", "list", "--json").stdout)
+    workers = json.loads(folder.ask("workers", "list", "--json").stdout)
     assert [one["status"] for one in workers] == ["active", "active"]
     url = workers[0]["vm_url"]
-    assert url in folder.nadg("workers", "list").stdout
-    tested = folder.nadg("workers", "test", url)
+    assert url in folder.ask("workers", "list").stdout
+    tested = folder.ask("workers", "test", url)
     assert tested.returncode == 0, tested.stderr
     assert "slots:" in tested.stdout
 
 
 def test_the_registry_is_kept_by_hand(tmp_path: Path) -> None:
     folder = Folder(tmp_path, tmp_path / "home")
-    assert "No workers are registered" in folder.nadg("workers", "list").stdout
-    added = folder.nadg("workers", "add", "http://127.0.0.1:9/", "--name", "far")
+    assert "No workers are registered" in folder.ask("workers", "list").stdout
+    added = folder.ask("workers", "add", "http://127.0.0.1:9/", "--name", "far")
     assert added.returncode == 0, added.stderr
-    assert folder.nadg("workers", "status", "far", "offline").stdout == "http://127.0.0.1:9 is now offline.\n"
-    assert "set by hand" in folder.nadg("workers", "list").stdout
-    assert folder.nadg("workers", "remove", "far").stdout == "Removed http://127.0.0.1:9.\n"
+    assert folder.ask("workers", "status", "far", "offline").stdout == "http://127.0.0.1:9 is now offline.\n"
+    assert "set by hand" in folder.ask("workers", "list").stdout
+    assert folder.ask("workers", "remove", "far").stdout == "Removed http://127.0.0.1:9.\n"
     assert "far" in folder.refused("workers", "remove", "far")
     assert "ftp://x" in folder.refused("workers", "add", "ftp://x")
     assert "http://127.0.0.1:9" in folder.refused("workers", "test", "http://127.0.0.1:9")
@@ -339,18 +266,18 @@ subtasks:
 def test_a_plan_is_shown_saved_and_used_again(folder: Folder) -> None:
     shutil.copy(ROOT / "examples" / "reviews.csv", folder.path)
     said = "Analyze the sentiment of customer reviews"
-    shown = folder.nadg("plan", said, "--input", "reviews.csv", "--save", "saved.yaml")
+    shown = folder.ask("plan", said, "--input", "reviews.csv", "--save", "saved.yaml")
     assert shown.returncode == 0, shown.stderr
     assert "skill text.sentiment" in shown.stdout
-    again = folder.nadg("plan", "--plan", "saved.yaml", "--input", "reviews.csv", "--json")
+    again = folder.ask("plan", "--plan", "saved.yaml", "--input", "reviews.csv", "--json")
     assert again.returncode == 0, again.stderr
     assert json.loads(again.stdout)["subtasks"][0]["work"]["skill"] == "text.sentiment"
     assert ".yaml" in folder.refused("plan", said, "--input", "reviews.csv", "--save", "saved.txt")
 
 
 def test_skills_are_listed_and_shown(folder: Folder) -> None:
-    assert "text.sentiment" in folder.nadg("skills").stdout
-    assert "sentiment.csv" in folder.nadg("skills", "show", "text.sentiment").stdout
-    specs = json.loads(folder.nadg("skills", "--json").stdout)
+    assert "text.sentiment" in folder.ask("skills").stdout
+    assert "sentiment.csv" in folder.ask("skills", "show", "text.sentiment").stdout
+    specs = json.loads(folder.ask("skills", "--json").stdout)
     assert len(specs) > 15
     assert "text.sentiment" in folder.refused("skills", "show", "text.sentimant")

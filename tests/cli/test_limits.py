@@ -23,7 +23,7 @@ from nadg.sandbox.policy import GENEROUS
 from nadg.settings import Settings
 from nadg.worker.settings import read_settings
 from nadg.worker.work import cap_notes
-from tests.cli.test_flows import Folder
+from tests.support.nadg_folder import Folder
 from tests.support.worker_process import start_worker
 
 __all__ = ["start_worker"]
@@ -68,7 +68,7 @@ def test_defaults_fill_what_a_plan_leaves_out_and_caps_cut_what_it_asks_for(fold
     assert attempts["asks"]["state"] == "succeeded", attempts["asks"]["reason"]
     assert attempts["asks"]["notes"] == ["memory_megabytes: 8192 asked, 600 allowed by this worker"]
     assert attempts["modest"]["reason"] == "output limit of 10 bytes reached"
-    shown = folder.nadg("runs", "show", json.loads(folder.nadg("runs", "list", "--json").stdout)[0]["id"])
+    shown = folder.ask("runs", "show", json.loads(folder.ask("runs", "list", "--json").stdout)[0]["id"])
     assert "Note: asks: memory_megabytes: 8192 asked, 600 allowed by this worker" in shown.stdout
     folder.environment["NADG_DEFAULT_LIMITS"] = "memory_megabytes=200, output_bytes=5"
     attempts = ran(folder, PLAN)

@@ -8,14 +8,13 @@ import re
 import select
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-NADG = [sys.executable, "-m", "nadg"]
-PATIENCE_SECONDS = 60
+from tests.support.nadg_folder import NADG, PATIENCE_SECONDS, Folder
+
 QUESTION = "[n]o: "
 PLAN = """
 goal: seven
@@ -95,10 +94,7 @@ class AtTerminal:
         return code, out.decode()
 
     def runs(self) -> str:
-        command = [*NADG, "runs", "list"]
-        return subprocess.run(
-            command, cwd=self.folder, env=self.environment, capture_output=True, text=True, check=True
-        ).stdout
+        return Folder(self.folder, self.folder / "home").ask("runs", "list").stdout
 
     def close(self) -> None:
         if self.process is not None:

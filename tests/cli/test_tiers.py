@@ -15,7 +15,7 @@ from nadg.cli.main import run_command_line
 from nadg.domain.errors import UserError
 from nadg.domain.tier import Tier, strongest
 from nadg.sandbox import Policy
-from tests.cli.test_flows import Folder
+from tests.support.nadg_folder import Folder
 from tests.support.worker_process import WorkerProcess, start_worker
 
 __all__ = ["start_worker"]
@@ -46,7 +46,7 @@ def open_with(tmp_path: Path, start_worker: Any) -> OpenWith:
 
 
 def no_runs(folder: Folder) -> bool:
-    return bool(json.loads(folder.nadg("runs", "list", "--json").stdout) == [])
+    return bool(json.loads(folder.ask("runs", "list", "--json").stdout) == [])
 
 
 def receipts(document: dict[str, Any]) -> list[str]:
@@ -57,15 +57,15 @@ def receipts(document: dict[str, Any]) -> list[str]:
 def test_the_tier_is_told_in_status_registry_hello_and_receipts(open_with: OpenWith) -> None:
     folder, worker = open_with(Tier.LANDLOCK)
     assert httpx.get(worker.url + "/status").json()["sandbox"]["tier"] == "landlock"
-    assert "sandbox:  landlock" in folder.nadg("workers", "test", worker.url).stdout
-    assert folder.nadg("workers", "add", worker.url).returncode == 0
+    assert "sandbox:  landlock" in folder.ask("workers", "test", worker.url).stdout
+    assert folder.ask("workers", "add", worker.url).returncode == 0
     done = folder.nadg("run", "--plan", folder.plan(ONE), "--json")
     document = json.loads(done.stdout)
     assert (document["state"], receipts(document)) == ("succeeded", ["landlock"]), done.stderr
-    assert "landlock" in folder.nadg("runs", "show", document["id"]).stdout
-    listed = json.loads(folder.nadg("workers", "list", "--json").stdout)
+    assert "landlock" in folder.ask("runs", "show", document["id"]).stdout
+    listed = json.loads(folder.ask("workers", "list", "--json").stdout)
     assert [one["tier"] for one in listed] == ["landlock"]
-    assert " landlock " in folder.nadg("workers", "list").stdout
+    assert " landlock " in folder.ask("workers", "list").stdout
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from nadg.bootstrap.quiet import QuietWatcher
 from nadg.domain.run import RunOptions
 from nadg.engines.grid import WorkerView
 from nadg.settings import Settings
-from tests.cli.test_flows import Folder
+from tests.support.nadg_folder import Folder
 from tests.support.worker_process import start_worker
 
 __all__ = ["start_worker"]
@@ -49,7 +49,7 @@ def test_local_workers_come_beside_those_elsewhere(
     home, token = folder.path / "home", SecretStr(worker.token)
     settings = Settings(home=home, worker_urls=urls, worker_token=token, workers=5)
     if registered:
-        assert folder.nadg("workers", "add", worker.url).returncode == 0
+        assert folder.ask("workers", "add", worker.url).returncode == 0
     roll = Roll()
 
     async def carried_out() -> str:

@@ -134,7 +134,7 @@ def tokens_known(one: Let, now: float) -> int:
     return one.asked.true_tokens if one.at + one.asked.seconds <= now else one.asked.tokens
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(limits=LIMITS, asked=MIXED, refusals=REFUSALS)
 def test_no_minute_has_more_than_the_limits(
     limits: RateLimits, asked: list[Asked], refusals: list[Refusal]
@@ -149,14 +149,14 @@ def test_no_minute_has_more_than_the_limits(
             assert earlier + last.asked.tokens <= limits.tokens_per_minute or earlier == 0
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(limits=LIMITS, asked=PATIENT, refusals=REFUSALS)
 def test_who_waits_is_let_go_in_the_end(limits: RateLimits, asked: list[Asked], refusals: list[Refusal]) -> None:
     use = used(limits, asked, refusals)
     assert len(use.let) == len(asked)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(limit=st.integers(1, 8), asked=MIXED)
 def test_no_time_is_lost_by_those_who_give_up(limit: int, asked: list[Asked]) -> None:
     """All the patient ones together take no longer than their number needs."""
@@ -170,7 +170,7 @@ def test_no_time_is_lost_by_those_who_give_up(limit: int, asked: list[Asked]) ->
     assert all(count == 0 for count in use.waiting.values())
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(limits=LIMITS, asked=MIXED)
 def test_no_run_gets_more_turns_than_the_one_that_waits(limits: RateLimits, asked: list[Asked]) -> None:
     """Between its coming and its going: one turn each for itself and for those of its run before it."""
@@ -179,7 +179,7 @@ def test_no_run_gets_more_turns_than_the_one_that_waits(limits: RateLimits, aske
             assert one.after.get(other, 0) - one.before.get(other, 0) <= one.ahead + 1
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(limits=LIMITS, asked=MIXED, refusals=REFUSALS)
 def test_nobody_goes_while_the_provider_says_wait(
     limits: RateLimits, asked: list[Asked], refusals: list[Refusal]

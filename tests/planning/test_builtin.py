@@ -216,7 +216,7 @@ WORDS = st.sampled_from([*PIECES.split(), "\n"])
 
 
 @given(st.lists(WORDS, max_size=14).map(" ".join) | st.text(max_size=60))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_any_command_is_planned_or_refused(planned: Planned, command: str) -> None:
     for names in ("cars reviews", ""):
         with contextlib.suppress(UserError):

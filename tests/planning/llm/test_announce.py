@@ -17,7 +17,7 @@ def fit_subtasks() -> FitSubtasks:
     return FitSubtasks(SKILLS, [REVIEWS], lambda _model: False)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(st.integers(1, 12), st.randoms(use_true_random=False))
 def test_any_order_of_writing_tells_each_once_after_its_needs(count: int, chance: random.Random) -> None:
     needs = {

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from nadg.domain.plan import PromptWork
 from nadg.domain.validate import parse_plan
 from nadg.planning.inspect import inspect_input
 from nadg.skills.registry import builtin_skills
+from tests.support.nadg_folder import Folder, ended, read_until
 from tests.support.seed_plans import SEEDS, Seed
 
 BLOB = BlobRef(sha256="0" * 64, size=1)
@@ -45,25 +45,29 @@ def test_together_they_hold_every_kind_of_work() -> None:
     assert PromptWork.model_validate(BY_NAME["products"].document["subtasks"][0]["work"]).output_schema
 
 
-def run_plan(seed: Seed, folder: Path) -> dict[str, Any]:
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Of a grid of two workers, which all the plans run on."""
+    path = tmp_path_factory.mktemp("grid")
+    up = Folder(path, path / "home").start("up", "--workers", "2")
+    try:
+        read_until(up.stdout, r"^ready: 2 workers")
+        yield path / "home"
+    finally:
+        up.send_signal(signal.SIGINT)
+        ended(up)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, home: Path) -> Folder:
+    return Folder(tmp_path, home)
+
+
+def run_plan(seed: Seed, folder: Folder) -> dict[str, Any]:
     """What `nadg run --plan --json` says of the plan without its prompts."""
-    plan = folder / f"{seed.name}.json"
-    plan.write_text(json.dumps(seed.without_prompts()), encoding="utf-8")
+    (folder.path / "plan.json").write_text(json.dumps(seed.without_prompts()), encoding="utf-8")
     given = [part for path in seed.files for part in ("--input", str(path))]
-    command = [
-        sys.executable,
-        "-m",
-        "nadg",
-        "run",
-        "--plan",
-        str(plan),
-        *given,
-        "--out",
-        str(folder / "out"),
-        "--json",
-    ]
-    environment = {**os.environ, "NADG_HOME": str(folder / "home")}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    done = folder.nadg("run", "--plan", "plan.json", *given, "--out", "out", "--json")
     assert done.returncode == 0, done.stderr[-3000:] + done.stdout[-3000:]
     found: dict[str, Any] = json.loads(done.stdout)
     assert [(one["id"], one["reason"]) for one in found["subtasks"] if one["state"] != "succeeded"] == []
@@ -75,8 +79,8 @@ def result_of(found: dict[str, Any], subtask_id: str) -> Any:
 
 
 @pytest.mark.slow
-def test_the_reviews_are_told_apart_by_topic(tmp_path: Path) -> None:
-    found = run_plan(BY_NAME["reviews"], tmp_path)
+def test_the_reviews_are_told_apart_by_topic(folder: Folder) -> None:
+    found = run_plan(BY_NAME["reviews"], folder)
     together = result_of(found, "together")
     assert together["reviews"] == 3708
     assert "Customers are happiest with" in together["headline"]
@@ -84,24 +88,24 @@ def test_the_reviews_are_told_apart_by_topic(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_cars_are_cleaned_counted_and_drawn(tmp_path: Path) -> None:
-    found = run_plan(BY_NAME["cars"], tmp_path)
+def test_the_cars_are_cleaned_counted_and_drawn(folder: Folder) -> None:
+    found = run_plan(BY_NAME["cars"], folder)
     assert [one["column"] for one in result_of(found, "outliers")][1] == "Horsepower"
     assert result_of(found, "unusual")["outliers"] > 0
     assert "lie far outside the middle half" in found["answer"]
 
 
 @pytest.mark.slow
-def test_the_catalogue_has_every_product_and_says_which_text_is_missing(tmp_path: Path) -> None:
-    result = result_of(run_plan(BY_NAME["products"], tmp_path), "catalogue")
+def test_the_catalogue_has_every_product_and_says_which_text_is_missing(folder: Folder) -> None:
+    result = result_of(run_plan(BY_NAME["products"], folder), "catalogue")
     assert (result["products"], result["without_text"]) == (12, ["OF-201"])
     assert "Meet the Harbour Mug." in result["markdown"]
     assert "Aluminium; three brightness levels" in result["markdown"]
 
 
 @pytest.mark.slow
-def test_the_competitors_are_ranked(tmp_path: Path) -> None:
-    ranks = result_of(run_plan(BY_NAME["competitors"], tmp_path), "ranks")
+def test_the_competitors_are_ranked(folder: Folder) -> None:
+    ranks = result_of(run_plan(BY_NAME["competitors"], folder), "ranks")
     assert ranks["us"] == "Brightdesk"
     assert ranks["our_places"] == {
         "price": 4,
@@ -114,8 +118,8 @@ def test_the_competitors_are_ranked(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_client_passes_its_tests_in_the_sandbox(tmp_path: Path) -> None:
-    found = run_plan(BY_NAME["client"], tmp_path)
+def test_the_client_passes_its_tests_in_the_sandbox(folder: Folder) -> None:
+    found = run_plan(BY_NAME["client"], folder)
     assert result_of(found, "checked") == {"tests": 7, "failed": 0}
     assert result_of(found, "package")["files"] == ["README.md", "tern_client.py", "test_tern_client.py"]
-    assert list(tmp_path.rglob("tern_client/README.md"))
+    assert list(folder.path.rglob("tern_client/README.md"))

@@ -40,7 +40,7 @@ def read(pieces: Sequence[str]) -> list[Any]:
     return [json.loads(raw) for piece in pieces for raw in reader.feed(piece)]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(ROOTS, st.lists(st.integers(0, 10_000), max_size=12), PROSE, st.booleans(), st.sampled_from([None, 2]))
 def test_any_cutting_gives_the_subtasks_of_the_whole(
     root: dict[str, Any], cuts: list[int], prose: str, ascii_only: bool, indent: int | None
@@ -61,7 +61,7 @@ def test_the_stream_and_the_whole_begin_at_the_same_brace(root: dict[str, Any], 
     assert set(found) == kept
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.text('{}[]",:\\ ab', max_size=60), st.lists(st.integers(0, 100), max_size=5))
 def test_what_is_no_json_gives_no_error_and_hangs_on_no_cut(text: str, cuts: list[int]) -> None:
     text = '{"subtasks": [' + text
