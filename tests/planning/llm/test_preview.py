@@ -166,7 +166,7 @@ def inside(block: str) -> list[str]:
     return lines
 
 
-@settings(max_examples=80)
+@settings(max_examples=200)
 @given(st.text(max_size=200) | st.just(HOSTILE))
 def test_nothing_closes_a_fence(text: str) -> None:
     block = fenced(text)
