@@ -27,7 +27,7 @@ from nadg.bootstrap.planning import (
     take_inputs,
     worker_labels,
 )
-from nadg.bootstrap.streaming import PlanStream, cancelled_at_the_end
+from nadg.bootstrap.streaming import PlanStream, cancelled_at_the_end, within
 from nadg.bootstrap.workers import WorkerPool
 from nadg.domain.changes import Change
 from nadg.domain.clock import Clock, SystemClock
@@ -127,7 +127,7 @@ class Grid:
         stream = PlanStream(self._planners, self._settings.default_limits)
         async with cancelled_at_the_end(stream.plan(command, files, account)):
             await self._pool.ensure(watcher)
-            first = await stream.first()
+            first = await within(options.timeout_seconds, stream.first())
             if isinstance(first, Planned):
                 return await self._run_whole(first, command, files, run_id, options, watcher)
             plan = Plan(goal=command, subtasks=(first,))
