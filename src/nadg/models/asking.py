@@ -10,6 +10,7 @@ import msgspec
 from nadg.domain.clock import Clock
 from nadg.domain.errors import AnswerUnfit, ContentBlocked, ModelError
 from nadg.domain.model_calls import ModelUsage
+from nadg.domain.model_names import parse_model
 from nadg.models.call import (
     Account,
     ClientReply,
@@ -28,7 +29,6 @@ from nadg.models.call import (
 from nadg.models.configuration import ModelSettings
 from nadg.models.estimate import estimate_input
 from nadg.models.governor import Governor
-from nadg.models.names import parse_model
 from nadg.models.prices import PriceList
 from nadg.models.sentences import model_error
 from nadg.models.settling import Bill, unbroken

@@ -5,9 +5,9 @@ from __future__ import annotations
 import datetime
 
 from nadg.domain.errors import ContentBlocked, ModelError, ModelRefused, ModelUnavailable
+from nadg.domain.model_names import parse_model
 from nadg.models.call import RequestBlocked, RequestFailed, RequestRefused
 from nadg.models.configuration import ModelSettings
-from nadg.models.names import parse_model
 
 
 def model_error(model: str, failure: RequestFailed, settings: ModelSettings, tries: int = 1) -> ModelError:
@@ -20,7 +20,7 @@ def model_error(model: str, failure: RequestFailed, settings: ModelSettings, tri
                 f"{model} refuses the key in {variable} ({words}); set {variable} to one that works"
             )
         case RequestRefused(about="model"):
-            return ModelRefused(f"there is no model {model} ({words}); set NADG_MODEL to one that there is")
+            return ModelRefused(f"there is no model {model} ({words}); name another, with --model or NADG_MODEL")
         case RequestRefused():
             return ModelRefused(f"{model} refuses the request: {words}")
         case RequestBlocked():
