@@ -68,7 +68,9 @@ def test_only_near_servers_are_asked_without_a_key(url: str | None, fine: bool) 
     "url", ["127.0.0.1:8080", "ftp://x/v1", "http://", "http://[::1", "http://x:0/", "http://x:y/"]
 )
 def test_an_address_that_is_none(url: str) -> None:
-    with pytest.raises(UserError, match=r"NADG_OPENAI_BASE_URL: it is no address; write one such as"):
+    with pytest.raises(
+        UserError, match=r"NADG_OPENAI_BASE_URL: it is no address; write http://HOST or https://HOST"
+    ):
         check_keys(ModelSettings(openai_base_url=url))
 
 

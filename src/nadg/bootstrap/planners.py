@@ -48,8 +48,6 @@ class Planners:
 
         `flaw_of_model` tells why a model that a plan file names cannot be asked.
         """
-        if choice == "model" and door is None:
-            raise UserError(f"--planner model: {NOT_CONFIGURED}")
         self.skills = skills
         self.has_model = door is not None
         """Whether plans may hold prompt work."""
@@ -72,6 +70,8 @@ class Planners:
         self, command: str, inputs: Sequence[InputFile], account: Account, listener: PlanListener | None = None
     ) -> Planned:
         """Raises UserError and the errors of `Door.ask`; where a provider is down, the built-in planner may do."""
+        if self._door is None and self._choice == "model":
+            raise UserError(f"--planner model: {NOT_CONFIGURED}")
         if self._door is None:
             return await self._builtin(command, inputs)
         planner = LlmPlanner(self._door, preview=self._head, skills=self.skills, labels=self._labels)

@@ -53,7 +53,7 @@ def checked_model(text: str) -> str:
 def checked_base_url(text: str) -> str:
     """An address that requests go to, without a slash at its end. Raises ValueError; the text is not shown."""
     if not _is_address(text):
-        raise ValueError("it is no address; write one such as http://127.0.0.1:8080/v1 or https://HOST/PATH")
+        raise ValueError("it is no address; write http://HOST or https://HOST, with its port and path if any")
     parts = urlsplit(text)
     if parts.username is not None or parts.password is not None:
         raise ValueError("it holds a name or a password; take them out: the key has a variable of its own")

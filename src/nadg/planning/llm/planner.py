@@ -79,7 +79,8 @@ class LlmPlanner:
                 problems = error.problems
             turns = (*turns, *_correction(reply.text, problems))
             if number < MAX_CORRECTIONS:
-                account.notice(f"the plan of {reply.model} has {_counted(problems)}; it is asked to mend them")
+                these = "it" if len(problems) == 1 else "them"
+                account.notice(f"the plan of {reply.model} has {_counted(problems)}; it is asked to mend {these}")
         raise PlanningFailed(reply.model, 1 + MAX_CORRECTIONS, problems)
 
     def _fit_subtasks(self, inputs: Sequence[InputFile]) -> Callable[[], FitSubtasks]:
