@@ -142,7 +142,7 @@ def test_an_answer_that_never_fits_fails_the_subtask(trial: Callable[..., Trial]
 def test_a_schema_that_is_none_fails_with_a_sentence(trial: Callable[..., Trial]) -> None:
     one = trial("{}")
     one.run(one.assignment(Whole(), schema={"type": "nothing"}))
-    assert one.sink.outcome.reason.startswith("output_schema is no JSON Schema")
+    assert one.sink.outcome.reason.startswith("output_schema: it is no JSON Schema at ['type']")
 
 
 def test_what_is_needed_and_read_stands_as_data_beside_the_prompt(trial: Callable[..., Trial]) -> None:
@@ -156,7 +156,7 @@ def test_what_is_needed_and_read_stands_as_data_beside_the_prompt(trial: Callabl
     for part in (
         '"result of topics"',
         '{"largest": "price"}',
-        "\nas they are\n",
+        "\n| as they are\n",
         "Ada,36",
         '"mood has no result"',
     ):

@@ -35,6 +35,8 @@ def checked_wishes(
     )
     if planner is not None and from_file:
         raise UserError("give either --plan FILE or --planner, not both: the file is the plan")
+    if planner == "builtin" and wishes.model not in (None, NO_MODEL):
+        raise UserError(f"--planner builtin asks no model, and --model {wishes.model} wants one; drop one of them")
     chosen = planner or settings.planner
     if chosen == "model" and not from_file and not models_for("plan", settings, wishes):
         asked = "--planner model" if planner else "NADG_PLANNER=model"

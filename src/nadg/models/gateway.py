@@ -9,8 +9,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 
 from nadg.domain.clock import Clock, SystemClock
-from nadg.domain.errors import ModelError, ModelRefused, ModelUnavailable, UserError
+from nadg.domain.errors import ModelError, ModelRefused, ModelUnavailable
 from nadg.domain.model_calls import ModelUsage, StoredAnswer
+from nadg.domain.model_names import DEFAULT_MODEL, parse_model
 from nadg.models.asking import Asking, Gone, Means
 from nadg.models.cache_key import cache_key
 from nadg.models.call import Account, ModelCall, ModelClient, Reply, TextSink
@@ -18,7 +19,6 @@ from nadg.models.configuration import ModelSettings, check_keys, missing_key
 from nadg.models.governor import DayClosed, Governor
 from nadg.models.lazy_client import LazyClient, usable_providers
 from nadg.models.memory import AnswerCache
-from nadg.models.names import DEFAULT_MODEL, parse_model
 from nadg.models.prices import price_list
 from nadg.models.sentences import until_day
 from nadg.models.telling import Telling
@@ -58,11 +58,8 @@ class Gateway:
         )
 
     def serves(self, model: str) -> bool:
-        """Whether this model, such as `google:gemini-3.8-flash`, is configured to be asked."""
-        try:
-            return parse_model(model).provider in self._means.clients
-        except UserError:
-            return False
+        """Whether this model, such as `google:gemini-3.8-flash`, is one that the settings name."""
+        return model in self._settings.all_models() and parse_model(model).provider in self._means.clients
 
     async def ask(self, call: ModelCall, account: Account, sink: TextSink | None = None) -> Reply:
         """The answer; see `Door.ask`."""

@@ -67,8 +67,10 @@ async def _composed(question: str, known: set[str], access: ModelAccess) -> str:
     if unfounded:
         listed = "\n".join(f"- {claim[:300]}" for claim in unfounded[:20])
         again = (
-            f"These rest on no result, or name an unknown id (known: {', '.join(sorted(known))}):\n{listed}\n"
-            "Write the whole answer again; give each its [id], or leave it out."
+            "These claims of your answer rest on no result, or name an unknown id:\n"
+            f"{data_block('claims', listed)}\n"
+            f"Known ids are {', '.join(sorted(known))}. Write the whole answer again; give each claim its [id], "
+            "or leave it out."
         )
         turns = (*turns, Turn(role="model", text=text), Turn(role="user", text=again))
         try:

@@ -70,7 +70,7 @@ def _question(subtask: Subtask, command: MendCode) -> str:
         given["foreach"] = {"items": f"a list of {len(subtask.foreach.items):,} items"}
     return "\n\n".join(
         (
-            f"The subtask: {json.dumps(given, ensure_ascii=False)}",
+            data_block("subtask", json.dumps(given, ensure_ascii=False)),
             data_block("code", command.code),
             data_block("exception", command.reason),
             data_block("traceback", command.detail[-SHOWN_TRACEBACK:]),

@@ -33,13 +33,16 @@ from nadg.domain.outcome import Outcome, OutcomeKind, Receipt
 from nadg.engines.leaving import leave_tasks
 from nadg.engines.protocol import AttemptSink
 from nadg.models.call import ModelCall, Turn
-from nadg.orchestrator.model_access import ModelAccess, parse_json, schema_problem
+from nadg.models.data_block import data_block
+from nadg.models.json_schema import schema_problem
+from nadg.orchestrator.model_access import ModelAccess, parse_json
 from nadg.orchestrator.prompt_parts import FAILED, PromptAssignment, create_call, item_blocks, shared_blocks
 from nadg.orchestrator.values import store_value
 
 MASTER = "master"
 """Who carries prompt work, in receipts."""
 NOTED_ITEMS = 5
+_UNFIT = "Your answer cannot be used. Answer again, with nothing but the JSON; what is wrong with it:"
 
 
 class PromptEngine:
@@ -232,7 +235,7 @@ def _again(call: ModelCall, text: str, problem: str) -> ModelCall:
     turns = (
         *call.turns,
         Turn(role="model", text=text),
-        Turn(role="user", text=f"That cannot be used: {problem}. Answer again, with nothing but the JSON."),
+        Turn(role="user", text=f"{_UNFIT}\n{data_block('problem', problem)}"),
     )
     return msgspec.structs.replace(call, turns=turns)
 

@@ -28,8 +28,8 @@ _FILE_NAME = re.compile(
 )
 _SUGGESTED = 8
 _HINT = (
-    "the built-in planner understands the words of its skills only: see `nadg skills`, have a language model plan "
-    "(set GEMINI_API_KEY or NADG_MODEL), or write a plan file (--plan)"
+    "the built-in planner understands the words of its skills only: see `nadg skills`, set up a language model "
+    "(docs/MODELS.md), or write a plan file (--plan)"
 )
 
 
