@@ -82,12 +82,17 @@ class PlanStream:
             raise item
         return item
 
+    def _all_planners(self, last: str) -> str:
+        """Who planned, where another than the model that began had to end it."""
+        writer = self._planners.writer
+        return last if writer in (None, last) else f"{writer}, then {last}"
+
     async def feed(self, run: PlannedRunLoop) -> None:
         """Tell a run that began with the first subtask how its plan goes on, until that is whole."""
         while True:
             match await self._coming.get():
-                case Planned(plan=plan):
-                    run.tell(ev.PlanFinished(plan=plan))
+                case Planned(plan=plan, planner=planner):
+                    run.tell(ev.PlanFinished(plan=plan, planner=self._all_planners(planner)))
                     return
                 case NadgError() as error:
                     run.tell(ev.PlanningFailed(reason=str(error)))
