@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -27,6 +27,7 @@ from nadg.bootstrap.planning import (
     take_inputs,
     worker_labels,
 )
+from nadg.bootstrap.review import RunEstimate, estimate_of
 from nadg.bootstrap.streaming import PlanStream, cancelled_at_the_end, within
 from nadg.bootstrap.workers import WorkerPool
 from nadg.domain.changes import Change
@@ -58,6 +59,10 @@ class Watcher(Protocol):
     def changed(self, run_id: str, change: Change) -> None: ...
 
     def output(self, run_id: str, attempt_id: str, stream: str, text: str) -> None: ...
+
+    def estimated(self, estimate: RunEstimate) -> None:
+        """What models are likely to take, told once the plan of a run that has begun is whole."""
+        ...
 
     def workers(self, views: Sequence[WorkerView]) -> None: ...
 
@@ -125,6 +130,13 @@ class Grid:
         run_id, command = new_run_id(self._clock), checked_command(command)
         account = await self._account(run_id, self._wishes.budget, watcher.notice)
         stream = PlanStream(self._planners, self._settings.default_limits)
+
+        def tell_estimate(plan: Plan) -> None:
+            whole = PlannedRun(command=command, planner=self._planners.writer or BUILTIN, plan=plan, inputs=files)
+            estimate = estimate_of(whole, self._settings, self._wishes)
+            if estimate is not None:
+                watcher.estimated(estimate)
+
         async with cancelled_at_the_end(stream.plan(command, files, account)):
             await self._pool.ensure(watcher)
             first = await within(options.timeout_seconds, stream.first())
@@ -140,7 +152,7 @@ class Grid:
                 options=self._checked(options_of_run(options, self._wishes, by_model=True), plan),
                 planning=True,
             )
-            return await self._carry_out(new, watcher, stream)
+            return await self._carry_out(new, watcher, lambda loop: stream.feed(loop, tell_estimate))
 
     async def _run_whole(
         self,
@@ -161,7 +173,10 @@ class Grid:
         require_workers(plan, policy=policy, run=options.min_sandbox, grid=self._engine)
         return msgspec.structs.replace(options, min_sandbox=strongest(policy, options.min_sandbox))
 
-    async def _carry_out(self, new: NewRun, watcher: Watcher, stream: PlanStream | None = None) -> RunRecord:
+    async def _carry_out(
+        self, new: NewRun, watcher: Watcher, planning: Callable[[RunLoop], Coroutine[Any, Any, None]] | None = None
+    ) -> RunRecord:
+        """`planning` tells the run how its plan goes on, where that is still written."""
         await self._store.blobs.record([file.blob for file in new.inputs])
         lease = await self._store.runs.create(new, self._owner, self._settings.lease_seconds)
         loop = RunLoop(
@@ -179,10 +194,10 @@ class Grid:
         self._loops[new.id] = loop
         watcher.run_created(new.id, new.plan)
         try:
-            if stream is None:
+            if planning is None:
                 await loop.run()
             else:
-                async with cancelled_at_the_end(stream.feed(loop)):
+                async with cancelled_at_the_end(planning(loop)):
                     await loop.run()
         except BaseException:
             await self._end_abandoned(lease)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Protocol, TypeVar
 
@@ -87,7 +87,7 @@ class PlanStream:
         writer = self._planners.writer
         return last if writer in (None, last) else f"{writer}, then {last}"
 
-    async def feed(self, run: PlannedRunLoop) -> None:
+    async def feed(self, run: PlannedRunLoop, whole: Callable[[Plan], None]) -> None:
         """Tell a run that began with the first subtask how its plan goes on, until that is whole."""
         while True:
             match await self._coming.get():
