@@ -6,6 +6,7 @@ import csv
 import statistics
 from collections.abc import Callable
 from pathlib import Path
+
 from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
 from tests.support.seed_plans import EXAMPLES, PLANS
