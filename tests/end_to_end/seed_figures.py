@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import csv
 import statistics
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
@@ -75,10 +75,15 @@ def competitor_figures() -> list[str]:
     us = next(row for row in rows if row["is_us"] == "yes")
     cheapest = min(rows, key=lambda row: float(row["price_eur_per_month"]))
 
-    def place(figure: Any, *, high: bool = True) -> int:
+    def place(figure: Callable[[dict[str, str]], float], *, high: bool = True) -> int:
         return sum((figure(row) > figure(us)) if high else (figure(row) < figure(us)) for row in rows) + 1
 
-    price, features = (lambda row: float(row["price_eur_per_month"])), (lambda row: int(row["features"]))
+    def price(row: dict[str, str]) -> float:
+        return float(row["price_eur_per_month"])
+
+    def features(row: dict[str, str]) -> int:
+        return int(row["features"])
+
     return [
         f"{us['company']} is one of {len(rows)}: {place(price, high=False)} in price, "
         f"{place(features)} in features, {place(lambda row: features(row) / price(row))} in features_per_10_eur, "

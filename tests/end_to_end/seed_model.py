@@ -60,8 +60,9 @@ def answer_reviews(results: dict[str, Any]) -> str:
     names = ", ".join(str(row[place["topic"]]) for row in table["rows"])
     return (
         f"## Mood\n\nOf {results['together']['reviews']} reviews {counted['positive']} are positive, "
-        f"{counted['neutral']} neutral and {counted['negative']} negative. [together]\n\n{results['moods']['notes'][0]} "
-        f"[moods]\n\n## Topics\n\n- They are about {names}. [topics][together]\n- The report has it all. [report]"
+        f"{counted['neutral']} neutral and {counted['negative']} negative. [together]\n\n"
+        f"{results['moods']['notes'][0]} [moods]\n\n"
+        f"## Topics\n\n- They are about {names}. [topics][together]\n- The report has it all. [report]"
     )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import json
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,6 +13,7 @@ from tests.end_to_end.seed_figures import FIGURES
 from tests.end_to_end.seed_model import PROMPTS, write_answer
 from tests.support.gemini import Say
 from tests.support.model_grid import Finished, ModelGrid
+from tests.support.scripted_model import data_in
 from tests.support.seed_plans import SEEDS, Seed
 
 BY_NAME = {seed.name: seed for seed in SEEDS}
@@ -33,8 +33,8 @@ def runs(grid: ModelGrid) -> dict[str, Finished]:
 
 
 @pytest.fixture(params=[seed.name for seed in SEEDS])
-def run(request: pytest.FixtureRequest, runs: dict[str, Finished]) -> Iterator[tuple[Seed, Finished]]:
-    yield BY_NAME[request.param], runs[request.param]
+def run(request: pytest.FixtureRequest, runs: dict[str, Finished]) -> tuple[Seed, Finished]:
+    return BY_NAME[request.param], runs[request.param]
 
 
 def test_the_run_succeeds_as_it_was_planned(run: tuple[Seed, Finished]) -> None:
@@ -103,6 +103,8 @@ def test_together_they_have_every_kind_of_work_and_a_reduce(runs: dict[str, Fini
     subtasks = [one for done in runs.values() for one in done.document["subtasks"]]
     assert {one["kind"] for one in subtasks} == {"prompt", "python", "skill"}
     assert runs["products"].calls("prompt")[0]["subtask"] == "texts"
+    for asked in runs["reviews"].asked("prompt"):
+        assert list(data_in(asked)) == ["item"], "each question holds its own item, not the whole list"
     assert len(runs["products"].asked("prompt")) == 12
     assert len(runs["products"].subtask("texts")["result"]) == 12
     assert "catalogue" in [one["id"] for one in subtasks if "texts" in one["needs"]]
@@ -136,4 +138,4 @@ def test_tests_that_fail_in_the_sandbox_fail_the_run(grid: ModelGrid) -> None:
         repair=Say(same),
     )
     assert done.document["state"] == "failed"
-    assert "FAILED (failures=1)" in done.subtask("checked")["reason"]
+    assert "AssertionError: test_booking_sends_json" in done.subtask("checked")["reason"]

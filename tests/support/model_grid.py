@@ -105,7 +105,7 @@ class ModelGrid:
                 await self._stop.wait()
 
     async def _pass_gates(self, seconds: float) -> None:
-        """Stands before each chunk of an answer that has `tokens_per_second`: no time passes, but a gate may hold."""
+        """Stands before each chunk of an answer that has `tokens_per_second`: a gate may hold it."""
         del seconds
         for gate in self._gates:
             await gate()
@@ -134,9 +134,9 @@ class ModelGrid:
         *,
         seen: Seen | None = None,
         gate: Callable[[], Coroutine[Any, Any, None]] | None = None,
-        **parts: Part | list[Part],
+        **parts: Part | Sequence[Part],
     ) -> Finished:
-        """Plan and run a command with a model that answers so; `gate` stands before each chunk of paced answers."""
+        """Plan and run a command with a model that answers so; `gate` stands before chunks of paced answers."""
         self.model.play(**parts)
         self._gates = [gate] if gate is not None else []
         watcher, first = Watcher(seen), len(self.gemini.requests)

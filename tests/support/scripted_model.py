@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 from tests.support.gemini import Answer, Request, Say
@@ -69,18 +69,18 @@ def as_json(value: object) -> Say:
 class ScriptedModel:
     """A Script: one part for each purpose, which a test sets before each run.
 
-    A list of parts is answered one after the other, the last one ever after.
+    A sequence of parts is answered one after the other, the last one ever after.
     """
 
-    def __init__(self, **parts: Part | list[Part]) -> None:
+    def __init__(self, **parts: Part | Sequence[Part]) -> None:
         self.play(**parts)
 
-    def play(self, **parts: Part | list[Part]) -> None:
+    def play(self, **parts: Part | Sequence[Part]) -> None:
         """From now on answer so; purposes that are not named are not expected."""
-        self._parts = {"answer": cite_all, **parts}
+        given: dict[str, Part | Sequence[Part]] = {"answer": cite_all, **parts}
+        self._parts = {name: list(part) if isinstance(part, Sequence) else [part] for name, part in given.items()}
 
     def __call__(self, request: Request) -> Answer:
-        part = self._parts[purpose_of(request)]
-        if isinstance(part, list):
-            part = part.pop(0) if len(part) > 1 else part[0]
+        parts = self._parts[purpose_of(request)]
+        part = parts.pop(0) if len(parts) > 1 else parts[0]
         return part(request) if callable(part) else part

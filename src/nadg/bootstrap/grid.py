@@ -120,7 +120,8 @@ class Grid:
             inputs=planned.inputs,
             options=self._checked(options, planned.plan),
         )
-        return await self._carry_out(new, watcher)
+        budget, use_cache = new.options.budget, new.options.use_cache
+        return await self._carry_out(new, watcher, await self._account(new.id, budget, watcher.notice, use_cache))
 
     async def plan_and_run(
         self, command: str, inputs: Sequence[Path], options: RunOptions, watcher: Watcher
@@ -152,7 +153,7 @@ class Grid:
                 options=self._checked(options_of_run(options, self._wishes, by_model=True), plan),
                 planning=True,
             )
-            return await self._carry_out(new, watcher, lambda loop: stream.feed(loop, tell_estimate))
+            return await self._carry_out(new, watcher, account, lambda loop: stream.feed(loop, tell_estimate))
 
     async def _run_whole(
         self,
@@ -174,9 +175,16 @@ class Grid:
         return msgspec.structs.replace(options, min_sandbox=strongest(policy, options.min_sandbox))
 
     async def _carry_out(
-        self, new: NewRun, watcher: Watcher, planning: Callable[[RunLoop], Coroutine[Any, Any, None]] | None = None
+        self,
+        new: NewRun,
+        watcher: Watcher,
+        account: RunAccount,
+        planning: Callable[[RunLoop], Coroutine[Any, Any, None]] | None = None,
     ) -> RunRecord:
-        """`planning` tells the run how its plan goes on, where that is still written."""
+        """`account` pays for all calls, those that plan included: a second one would not see the first one's.
+
+        `planning` tells the run how its plan goes on, where that is still written.
+        """
         await self._store.blobs.record([file.blob for file in new.inputs])
         lease = await self._store.runs.create(new, self._owner, self._settings.lease_seconds)
         loop = RunLoop(
@@ -189,7 +197,7 @@ class Grid:
             skills=self._planners.skills,
             watcher=watcher,
             lease_seconds=self._settings.lease_seconds,
-            models=await self._access(new, watcher),
+            models=self._access(account),
         )
         self._loops[new.id] = loop
         watcher.run_created(new.id, new.plan)
@@ -206,10 +214,9 @@ class Grid:
             del self._loops[new.id]
         return await self._store.runs.get(new.id)
 
-    async def _access(self, new: NewRun, watcher: Watcher) -> ModelAccess | None:
+    def _access(self, account: RunAccount) -> ModelAccess | None:
         if self._door is None:
             return None
-        account = await self._account(new.id, new.options.budget, watcher.notice, new.options.use_cache)
         return ModelAccess(door=self._door, account=account, concurrency=self._settings.model_concurrency)
 
     async def _account(

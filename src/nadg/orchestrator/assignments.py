@@ -36,9 +36,13 @@ def build_assignment(run: RunProgress, command: Dispatch, inputs: Sequence[FileR
 
 
 def build_prompt(run: RunProgress, command: Dispatch, inputs: Sequence[FileRef]) -> PromptAssignment:
-    """The same for prompt work, which no worker is sent. Raises UserError where an artifact was not made."""
+    """The same for prompt work, which no worker is sent. Raises UserError where an artifact was not made.
+
+    The list that it is repeated over is not among its needs: every question would hold all items.
+    """
     subtask = run.subtasks[command.subtask_id]
     assert isinstance(subtask.spec.work, PromptWork)
+    listed = subtask.spec.foreach.results_of if subtask.spec.foreach is not None else None
     met, missing = _needs(run, subtask)
     return PromptAssignment(
         attempt_id=command.attempt_id,
@@ -46,7 +50,7 @@ def build_prompt(run: RunProgress, command: Dispatch, inputs: Sequence[FileRef])
         work=subtask.spec.work,
         piece=_piece(subtask, command.shard_index),
         inputs=tuple(find_file(run, name, inputs) for name in subtask.spec.inputs),
-        needs={need.spec.id: need.result for need in met if need.result is not None},
+        needs={need.spec.id: need.result for need in met if need.result is not None and need.spec.id != listed},
         missing=missing,
     )
 

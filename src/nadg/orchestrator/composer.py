@@ -79,11 +79,13 @@ async def _composed(question: str, known: set[str], access: ModelAccess) -> str:
             access.account.notice(f"the answer could not be asked for again: {error}")
     left_out = unfounded_claims(text, known)
     if left_out:
-        were = "1 claim of the answer rested on no result and was" if len(left_out) == 1 else None
-        were = were or f"{len(left_out)} claims of the answer rested on no result and were"
-        access.account.notice(f"{were} left out")
+        claims = "1 claim" if len(left_out) == 1 else f"{len(left_out)} claims"
+        access.account.notice(f"{claims} of the answer rested on no result and had to be left out")
         text = founded_part(text, known)
-    return text if references_in(text) else ""
+    if references_in(text):
+        return text
+    access.account.notice("the model founded no claim on a result, so the answer is the last result itself")
+    return ""
 
 
 async def _ask(turns: tuple[Turn, ...], access: ModelAccess, instructions: str) -> str:
