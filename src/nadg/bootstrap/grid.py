@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from nadg.bootstrap.asked import ModelWishes, options_of_run, written_by_model
+from nadg.bootstrap.asked import HOW_TO_CONFIGURE, ModelWishes, options_of_run, written_by_model
 from nadg.bootstrap.demands import require_workers
 from nadg.bootstrap.home import Home
 from nadg.bootstrap.models import Notice, open_account, open_models, say_nothing
@@ -32,7 +32,7 @@ from nadg.bootstrap.streaming import PlanStream, cancelled_at_the_end, within
 from nadg.bootstrap.workers import WorkerPool
 from nadg.domain.changes import Change
 from nadg.domain.clock import Clock, SystemClock
-from nadg.domain.errors import NadgError
+from nadg.domain.errors import NadgError, UserError
 from nadg.domain.inputs import InputFile
 from nadg.domain.model_calls import Budget
 from nadg.domain.plan import Plan
@@ -169,7 +169,9 @@ class Grid:
         return await self.run(run, options_of_run(options, self._wishes, by_model=by_model), watcher)
 
     def _checked(self, options: RunOptions, plan: Plan) -> RunOptions:
-        """Raises UserError where no worker offers what is demanded."""
+        """Raises UserError where no worker offers what is demanded, or no model is there to mend code."""
+        if options.max_repairs and self._door is None:
+            raise UserError(f"--repair: code is mended by a model, and none is configured; {HOW_TO_CONFIGURE}")
         policy = self._settings.min_sandbox
         require_workers(plan, policy=policy, run=options.min_sandbox, grid=self._engine)
         return msgspec.structs.replace(options, min_sandbox=strongest(policy, options.min_sandbox))

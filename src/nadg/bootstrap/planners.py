@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from nadg.bootstrap.asked import PlannerChoice
+from nadg.bootstrap.asked import HOW_TO_CONFIGURE, PlannerChoice
 from nadg.domain.errors import ModelUnavailable, PlanInvalid, UserError
 from nadg.domain.inputs import InputFile
 from nadg.domain.plan import Plan
@@ -19,9 +19,7 @@ from nadg.planning.llm.small import plan_small
 from nadg.planning.prompts import FlawOfModel, prompt_problems
 
 BUILTIN = "builtin"
-NOT_CONFIGURED = (
-    "no language model is configured, so the built-in planner is the only one: set GEMINI_API_KEY, or NADG_MODEL"
-)
+NOT_CONFIGURED = f"no language model is configured, so only the built-in planner is there; {HOW_TO_CONFIGURE}"
 
 
 class Planned(msgspec.Struct, frozen=True, kw_only=True):

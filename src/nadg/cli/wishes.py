@@ -5,13 +5,11 @@ from __future__ import annotations
 import math
 from typing import Literal
 
-from nadg.bootstrap.asked import ModelWishes, models_for
+from nadg.bootstrap.asked import HOW_TO_CONFIGURE, ModelWishes, models_for
 from nadg.domain.errors import UserError
 from nadg.domain.model_calls import Budget
 from nadg.domain.model_names import NO_MODEL, checked_model
 from nadg.settings import Settings
-
-HOW_TO_CONFIGURE = "set GEMINI_API_KEY, or NADG_MODEL and what it needs; see docs/MODELS.md"
 
 
 def checked_wishes(

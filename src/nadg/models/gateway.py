@@ -8,6 +8,8 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 
+import msgspec
+
 from nadg.domain.clock import Clock, SystemClock
 from nadg.domain.errors import ModelError, ModelRefused, ModelUnavailable
 from nadg.domain.model_calls import ModelUsage, StoredAnswer
@@ -69,9 +71,14 @@ class Gateway:
             return reply
         asking = Asking(self._means, call, account, sink)
         reply = await self._from_models(models, asking)
-        if asking.complete:
-            await self._keep(call, account, reply, asking.last)
-        return reply
+        if not asking.complete:
+            return reply
+        return await self._kept(call, account, reply, asking.last)
+
+    async def reject(self, reply: Reply) -> None:
+        """Its text turned out to be of no use: the same question shall not be answered with it again."""
+        if reply.key:
+            await self._cache.forget(reply.key)
 
     def _models(self, call: ModelCall) -> tuple[str, ...]:
         models = (call.model,) if call.model else self._settings.models_for(call.purpose)
@@ -87,18 +94,20 @@ class Gateway:
         self, models: tuple[str, ...], call: ModelCall, account: Account, sink: TextSink | None
     ) -> Reply | None:
         for model in models:
-            answer = await self._cache.get(self._key(model, call, account))
+            key = self._key(model, call, account)
+            answer = await self._cache.get(key)
             if answer is not None:
                 await account.answered_from_cache(call, answer)
                 if sink is not None:
                     sink.text(answer.text)
                 usage = ModelUsage(models=(model,), answers=1, cached=1)
-                return Reply(text=answer.text, model=model, usage=usage)
+                return Reply(text=answer.text, model=model, usage=usage, key=key)
         return None
 
-    async def _keep(self, call: ModelCall, account: Account, reply: Reply, usage: ModelUsage) -> None:
-        answer = StoredAnswer(model=reply.model, text=reply.text, usage=usage)
-        await self._cache.put(self._key(reply.model, call, account), answer)
+    async def _kept(self, call: ModelCall, account: Account, reply: Reply, usage: ModelUsage) -> Reply:
+        key = self._key(reply.model, call, account)
+        await self._cache.put(key, StoredAnswer(model=reply.model, text=reply.text, usage=usage))
+        return msgspec.structs.replace(reply, key=key)
 
     @staticmethod
     def _key(model: str, call: ModelCall, account: Account) -> str:

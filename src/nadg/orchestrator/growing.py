@@ -46,6 +46,7 @@ def settle_plan(run: RunProgress, plan: Plan, planner: str, made: Decision) -> N
     add_subtasks(run, plan.subtasks, made)
     dropped = tuple(one.spec for one in before.values() if one.spec.id not in final)
     run.plan = Plan(goal=plan.goal, subtasks=(*plan.subtasks, *dropped), answer=plan.answer_id)
+    run.dropped = frozenset(one.id for one in dropped)
     run.planning = False
     made.changes.append(ch.PlanSettled(goal=plan.goal, answer=plan.answer_id, planner=planner))
 

@@ -45,6 +45,7 @@ async def mend_code(access: ModelAccess, subtask: Subtask, command: MendCode) ->
         subtask_id=subtask.id,
     )
     reply = await access.door.ask(call, access.account)
+    await access.door.reject(reply)  # whether a mend is of use shows only later: it is not given again unseen
     try:
         code = parse_json(reply.text)["code"]
     except (ValueError, TypeError, KeyError):

@@ -77,6 +77,7 @@ class LlmPlanner:
                 return self._valid_plan(reply, command, inputs)
             except PlanInvalid as error:
                 problems = error.problems
+                await self._door.reject(reply)
             turns = (*turns, *_correction(reply.text, problems))
             if number < MAX_CORRECTIONS:
                 these = "it" if len(problems) == 1 else "them"
