@@ -29,7 +29,11 @@ def purpose_of(request: Request) -> Purpose:
 
 def data_in(request: Request) -> dict[str, str]:
     """The blocks of data in a request, by name."""
-    return {json.loads(name): text for name, _, text in _BLOCK.findall(request.text)}
+    return {json.loads(name): _without_bars(text) for name, _, text in _BLOCK.findall(request.text)}
+
+
+def _without_bars(text: str) -> str:
+    return "\n".join(line.removeprefix("| ") for line in text.split("\n"))
 
 
 def item_of(request: Request) -> Any:
