@@ -97,7 +97,7 @@ setup_model() {
 }
 
 run_tests() {
-  local parallel=(-n auto --dist loadgroup)
+  local parallel=(-n auto)
   case " $* " in *" -n"* | *" -p no:xdist"* | *" --pdb"*) parallel=() ;; esac
   "$venv/bin/python" -m pytest ${parallel[@]+"${parallel[@]}"} "$@"
 }

@@ -12,8 +12,6 @@ from tests.support.gemini import Answer, Fail, Request, Say
 from tests.support.model_grid import ModelGrid
 from tests.support.scripted_model import as_json, data_in, results_in
 
-pytestmark = pytest.mark.xdist_group("composed_answers")  # what a module shares is started once
-
 DOWN = Fail(503, message="The model is overloaded.")
 
 

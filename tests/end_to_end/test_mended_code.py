@@ -10,8 +10,6 @@ from tests.support.gemini import Answer, Request
 from tests.support.model_grid import Finished, ModelGrid
 from tests.support.scripted_model import as_json, data_in
 
-pytestmark = pytest.mark.xdist_group("mended_code")  # what a module shares is started once
-
 COUNT = {"id": "count", "work": {"kind": "python", "code": "result = {'a': 1, 'b': 2}"}}
 BROKEN = "total = needs['count']['a'] + needs['count']['c']\nresult = total\n"
 MENDED = BROKEN.replace("['c']", "['b']")

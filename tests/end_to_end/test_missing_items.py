@@ -13,8 +13,6 @@ from tests.support.gemini import Answer, BlockPrompt, Fail, Request, Say
 from tests.support.model_grid import Finished, ModelGrid, model_grid
 from tests.support.scripted_model import as_json, item_of
 
-pytestmark = pytest.mark.xdist_group("missing_items")  # what a module shares is started once
-
 DOWN = Fail(503, message="The model is overloaded.")
 COUNT = 100
 ANSWERED = 60

@@ -16,8 +16,6 @@ from tests.support.model_grid import Finished, ModelGrid
 from tests.support.scripted_model import data_in
 from tests.support.seed_plans import SEEDS, Seed
 
-pytestmark = pytest.mark.xdist_group("seed_runs")  # what a module shares is started once
-
 BY_NAME = {seed.name: seed for seed in SEEDS}
 
 

@@ -18,8 +18,6 @@ from tests.support.gemini import Answer, BreakOff, Fail, Say
 from tests.support.model_grid import Finished, ModelGrid, model_grid
 from tests.support.seed_plans import EXAMPLES
 
-pytestmark = pytest.mark.xdist_group("streamed_plans")  # what a module shares is started once
-
 DOWN = Fail(503, message="The model is overloaded.")
 CHUNK = 16
 

@@ -31,8 +31,6 @@ from tests.models.doors import NotingAccount
 from tests.support.real_model import MODEL, RealModel
 from tests.support.real_model import real_model as real_model
 
-pytestmark = pytest.mark.xdist_group("real_model")  # what a module shares is started once
-
 BLOB = BlobRef(sha256="0" * 64, size=1)
 EXAMPLES = Path(__file__).parents[2] / "examples"
 INPUTS = {name: [inspect_input(EXAMPLES / name, name, BLOB)] for name in ("cars.csv", "reviews.csv")}
