@@ -213,3 +213,12 @@ def test_without_any_editor_it_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(EditorFailed, match="set VISUAL or EDITOR"):
         editor_command({})
+
+
+def test_a_schema_that_cannot_be_used_is_shown_like_any_problem() -> None:
+    prompt = (
+        "subtasks:\n  - {id: seven, work: {kind: prompt, prompt: hello, output_schema: {pattern: '(a+)+$'}}}\n"
+    )
+    found, seen = review(ScriptedPerson(["e", "n"], [lambda _: prompt]))
+    assert found is None
+    assert "pattern is not supported" in seen.lines[0]

@@ -5,12 +5,14 @@ from __future__ import annotations
 import pytest
 
 from nadg.domain.model_limits import NamedModelLimits, read_model_limits
-from nadg.domain.model_names import checked_base_url, checked_model, flaw_of_key
+from nadg.domain.model_names import checked_base_url, checked_model, flaw_of_key, parse_model
 
 
 @pytest.mark.parametrize("name", ["google:gemini-3.5-flash-lite", "openai:hf.co/a/b:Q4_K_M", "openai:gemma3:270m"])
 def test_a_name_is_provider_and_name(name: str) -> None:
     assert checked_model(name) == name
+    parsed = parse_model(name)
+    assert (str(parsed), f"{parsed.provider}:{parsed.name}") == (name, name)
 
 
 @pytest.mark.parametrize(
@@ -22,7 +24,18 @@ def test_what_is_no_name_is_said_with_one_that_is(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["ftp://a", "localhost:80", "http://", "http://a b", "http://[", "http://u:pw@h/v1"]
+    "url",
+    [
+        "ftp://a",
+        "localhost:80",
+        "http://",
+        "http://a b",
+        "http://[",
+        "http://u:pw@h/v1",
+        "http://h:pw/",
+        "http://h:0",
+        "http://h/?key=pw",
+    ],
 )
 def test_an_address_that_is_none_is_not_shown(url: str) -> None:
     with pytest.raises(ValueError) as caught:  # noqa: PT011 the words differ, and none may show the address

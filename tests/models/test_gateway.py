@@ -107,7 +107,8 @@ def test_the_purpose_picks_the_model_and_a_call_may_name_its_own() -> None:
                 await house.door.ask(call, account)
             with pytest.raises(ModelRefused, match=r"^openai:small needs a key: set OPENAI_API_KEY"):
                 await house.door.ask(call_of(model=LOCAL), account)
-            assert [house.door.serves(one) for one in (FLASH, LOCAL, "gemni")] == [True, False, False]
+            named = (FLASH, LITE, LOCAL, "gemni", "google:dearest")
+            assert [house.door.serves(one) for one in named] == [True, True, False, False, False]
         assert [one.model for one in house.requests] == [
             "gemini-3.8-flash",
             "gemini-3.5-flash-lite",

@@ -244,7 +244,7 @@ def test_an_unknown_model_is_named() -> None:
             with pytest.raises(ModelRefused) as raised:
                 await house.door.ask(call_of(), NotingAccount())
         assert str(raised.value).startswith("there is no model google:gemini-9 (models/gemini-9 is not found")
-        assert str(raised.value).endswith("; set NADG_MODEL to one that there is")
+        assert str(raised.value).endswith("; name another (--model or NADG_MODEL)")
 
     asyncio.run(body())
 
@@ -265,7 +265,7 @@ def test_a_port_where_nobody_listens() -> None:
 def test_what_the_provider_refuses_is_said_in_its_words() -> None:
     async def body() -> None:
         async with gemini_house(Fail(400, message="no plums, please")) as house:
-            with pytest.raises(ModelRefused, match=f"^{LITE} refuses the request: no plums, please$"):
+            with pytest.raises(ModelRefused, match=r"refuses the request \(no plums, please\); ask otherwise"):
                 await house.door.ask(call_of(), NotingAccount())
 
     asyncio.run(body())

@@ -165,3 +165,16 @@ def test_an_answer_is_found_by_its_key_and_a_later_one_takes_its_place(open_memo
         assert await memory.answers.get("key") == second
 
     used(open_memory, use)
+
+
+def test_an_answer_that_is_forgotten_is_asked_for_anew(open_memory: OpenMemory) -> None:
+    async def use(memory: Memory) -> None:
+        answer = StoredAnswer(model=MODEL, text="no plan", usage=ModelUsage())
+        await memory.answers.put("k", answer)
+        await memory.answers.put("other", answer)
+        await memory.answers.forget("k")
+        await memory.answers.forget("k")
+        assert await memory.answers.get("k") is None
+        assert await memory.answers.get("other") == answer
+
+    used(open_memory, use)

@@ -89,7 +89,15 @@ def names_in(plan: Plan) -> set[str]:
     return {one.work.skill if isinstance(one.work, SkillWork) else one.work.kind for one in plan.subtasks}
 
 
-def test_an_answer_is_streamed_and_counted(real_model: RealModel) -> None:
+@pytest.mark.timeout(400)
+def test_a_real_model_streams_plans_and_does_prompt_work(real_model: RealModel) -> None:
+    """One test, so that one server does, however many processes the tests are spread over."""
+    an_answer_is_streamed_and_counted(real_model)
+    commands_that_the_words_do_not_settle_become_plans(real_model)
+    prompt_work_keeps_to_its_schema(real_model)
+
+
+def an_answer_is_streamed_and_counted(real_model: RealModel) -> None:
     account, sink = NotingAccount(), Pieces()
     text = "Months: January February March April May June July August September October November December\n"
     call = ModelCall(purpose="prompt", turns=(Turn(role="user", text=f"{text * 3}Months: January February"),))
@@ -106,7 +114,7 @@ def test_an_answer_is_streamed_and_counted(real_model: RealModel) -> None:
     assert settled.usage.input_tokens >= 40
 
 
-def test_commands_that_the_words_do_not_settle_become_plans(real_model: RealModel) -> None:
+def commands_that_the_words_do_not_settle_become_plans(real_model: RealModel) -> None:
     account, sink = NotingAccount(), Pieces()
     right = 0
     for command, name, wanted in COMMANDS:
@@ -127,7 +135,7 @@ def test_commands_that_the_words_do_not_settle_become_plans(real_model: RealMode
     assert right >= 2
 
 
-def test_prompt_work_keeps_to_its_schema(real_model: RealModel) -> None:
+def prompt_work_keeps_to_its_schema(real_model: RealModel) -> None:
     account = NotingAccount()
     schema = {
         "type": "object",

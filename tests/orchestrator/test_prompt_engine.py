@@ -128,6 +128,7 @@ def test_an_answer_that_does_not_fit_its_schema_is_asked_for_again_once(trial: C
     one = trial("It is good.", '{"mood": "good"}')
     one.run(one.assignment(Whole(), schema=SCHEMA))
     assert one.result() == {"mood": "good"}
+    assert one.door.rejected == ["It is good."]
     assert [turn.role for turn in one.door.calls[1].turns] == ["user", "model", "user"]
     assert "no JSON" in one.asked[1]
 
@@ -142,7 +143,7 @@ def test_an_answer_that_never_fits_fails_the_subtask(trial: Callable[..., Trial]
 def test_a_schema_that_is_none_fails_with_a_sentence(trial: Callable[..., Trial]) -> None:
     one = trial("{}")
     one.run(one.assignment(Whole(), schema={"type": "nothing"}))
-    assert one.sink.outcome.reason.startswith("output_schema is no JSON Schema")
+    assert one.sink.outcome.reason.startswith("output_schema: it is no JSON Schema at ['type']")
 
 
 def test_what_is_needed_and_read_stands_as_data_beside_the_prompt(trial: Callable[..., Trial]) -> None:
@@ -156,7 +157,7 @@ def test_what_is_needed_and_read_stands_as_data_beside_the_prompt(trial: Callabl
     for part in (
         '"result of topics"',
         '{"largest": "price"}',
-        "\nas they are\n",
+        "\n| as they are\n",
         "Ada,36",
         '"mood has no result"',
     ):
@@ -179,10 +180,18 @@ def test_each_row_is_asked_about_by_itself(trial: Callable[..., Trial]) -> None:
     assert "awful" not in one.asked[0]
 
 
-def test_a_file_that_is_no_text_fails_with_its_name(trial: Callable[..., Trial]) -> None:
+def test_a_file_that_is_no_text_fails_alone_with_its_name(trial: Callable[..., Trial]) -> None:
+    one = trial("a note")
+    photo = FileRef(name="photo.png", blob=one.blobs.put(b"\x89PNG\xff\xfe"))
+    note = FileRef(name="note.txt", blob=one.blobs.put(b"buy milk"))
+    one.run(one.assignment(Files(first=0, files=(photo, note))))
+    assert one.result() == [{"failed": "photo.png is no UTF-8 text; a prompt reads text only"}, "a note"]
+
+
+def test_an_input_that_is_no_text_fails_the_subtask(trial: Callable[..., Trial]) -> None:
     one = trial()
-    ref = FileRef(name="photo.png", blob=one.blobs.put(b"\x89PNG\xff\xfe"))
-    one.run(one.assignment(Files(first=0, files=(ref,))))
+    photo = FileRef(name="photo.png", blob=one.blobs.put(b"\x89PNG\xff\xfe"))
+    one.run(one.assignment(Whole(), inputs=(photo,)))
     assert one.sink.outcome.reason == "photo.png is no UTF-8 text; a prompt reads text only"
 
 
@@ -217,6 +226,8 @@ class StuckDoor:
         self.asked.set()
         await asyncio.Event().wait()
         raise AssertionError
+
+    async def reject(self, reply: Reply) -> None: ...
 
     def serves(self, model: str) -> bool:
         return True

@@ -35,6 +35,8 @@ class ScriptedDoor:
         self._answers = list(answers)
         self.calls: list[ModelCall] = []
 
+    async def reject(self, reply: Reply) -> None: ...
+
     def serves(self, model: str) -> bool:
         return bool(model)
 

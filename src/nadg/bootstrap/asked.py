@@ -18,6 +18,8 @@ DEFAULT_REPAIRS = 2
 NO_MODEL_PLANNERS = ("builtin", "file")
 """What `planner` says of a plan that no model wrote."""
 
+HOW_TO_CONFIGURE = "set GEMINI_API_KEY, or NADG_MODEL and what it needs; see docs/MODELS.md"
+
 PlannerChoice = Literal["auto", "model", "builtin"]
 
 

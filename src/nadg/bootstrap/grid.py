@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
 
-from nadg.bootstrap.asked import ModelWishes, options_of_run, written_by_model
+from nadg.bootstrap.asked import HOW_TO_CONFIGURE, ModelWishes, options_of_run, written_by_model
 from nadg.bootstrap.demands import require_workers
 from nadg.bootstrap.home import Home
 from nadg.bootstrap.models import Notice, open_account, open_models, say_nothing
@@ -27,11 +27,12 @@ from nadg.bootstrap.planning import (
     take_inputs,
     worker_labels,
 )
-from nadg.bootstrap.streaming import PlanStream, cancelled_at_the_end
+from nadg.bootstrap.review import RunEstimate, estimate_of
+from nadg.bootstrap.streaming import PlanStream, cancelled_at_the_end, within
 from nadg.bootstrap.workers import WorkerPool
 from nadg.domain.changes import Change
 from nadg.domain.clock import Clock, SystemClock
-from nadg.domain.errors import NadgError
+from nadg.domain.errors import NadgError, UserError
 from nadg.domain.inputs import InputFile
 from nadg.domain.model_calls import Budget
 from nadg.domain.plan import Plan
@@ -58,6 +59,10 @@ class Watcher(Protocol):
     def changed(self, run_id: str, change: Change) -> None: ...
 
     def output(self, run_id: str, attempt_id: str, stream: str, text: str) -> None: ...
+
+    def estimated(self, estimate: RunEstimate) -> None:
+        """What models are likely to take, told once the plan of a run that has begun is whole."""
+        ...
 
     def workers(self, views: Sequence[WorkerView]) -> None: ...
 
@@ -115,7 +120,8 @@ class Grid:
             inputs=planned.inputs,
             options=self._checked(options, planned.plan),
         )
-        return await self._carry_out(new, watcher)
+        budget, use_cache = new.options.budget, new.options.use_cache
+        return await self._carry_out(new, watcher, await self._account(new.id, budget, watcher.notice, use_cache))
 
     async def plan_and_run(
         self, command: str, inputs: Sequence[Path], options: RunOptions, watcher: Watcher
@@ -125,9 +131,16 @@ class Grid:
         run_id, command = new_run_id(self._clock), checked_command(command)
         account = await self._account(run_id, self._wishes.budget, watcher.notice)
         stream = PlanStream(self._planners, self._settings.default_limits)
+
+        def tell_estimate(plan: Plan) -> None:
+            whole = PlannedRun(command=command, planner=self._planners.writer or BUILTIN, plan=plan, inputs=files)
+            estimate = estimate_of(whole, self._settings, self._wishes)
+            if estimate is not None:
+                watcher.estimated(estimate)
+
         async with cancelled_at_the_end(stream.plan(command, files, account)):
             await self._pool.ensure(watcher)
-            first = await stream.first()
+            first = await within(options.timeout_seconds, stream.first())
             if isinstance(first, Planned):
                 return await self._run_whole(first, command, files, run_id, options, watcher)
             plan = Plan(goal=command, subtasks=(first,))
@@ -140,7 +153,7 @@ class Grid:
                 options=self._checked(options_of_run(options, self._wishes, by_model=True), plan),
                 planning=True,
             )
-            return await self._carry_out(new, watcher, stream)
+            return await self._carry_out(new, watcher, account, lambda loop: stream.feed(loop, tell_estimate))
 
     async def _run_whole(
         self,
@@ -156,12 +169,24 @@ class Grid:
         return await self.run(run, options_of_run(options, self._wishes, by_model=by_model), watcher)
 
     def _checked(self, options: RunOptions, plan: Plan) -> RunOptions:
-        """Raises UserError where no worker offers what is demanded."""
+        """Raises UserError where no worker offers what is demanded, or no model is there to mend code."""
+        if options.max_repairs and self._door is None:
+            raise UserError(f"--repair: code is mended by a model, and none is configured; {HOW_TO_CONFIGURE}")
         policy = self._settings.min_sandbox
         require_workers(plan, policy=policy, run=options.min_sandbox, grid=self._engine)
         return msgspec.structs.replace(options, min_sandbox=strongest(policy, options.min_sandbox))
 
-    async def _carry_out(self, new: NewRun, watcher: Watcher, stream: PlanStream | None = None) -> RunRecord:
+    async def _carry_out(
+        self,
+        new: NewRun,
+        watcher: Watcher,
+        account: RunAccount,
+        planning: Callable[[RunLoop], Coroutine[Any, Any, None]] | None = None,
+    ) -> RunRecord:
+        """`account` pays for all calls, those that plan included: a second one would not see the first one's.
+
+        `planning` tells the run how its plan goes on, where that is still written.
+        """
         await self._store.blobs.record([file.blob for file in new.inputs])
         lease = await self._store.runs.create(new, self._owner, self._settings.lease_seconds)
         loop = RunLoop(
@@ -174,15 +199,15 @@ class Grid:
             skills=self._planners.skills,
             watcher=watcher,
             lease_seconds=self._settings.lease_seconds,
-            models=await self._access(new, watcher),
+            models=self._access(account),
         )
         self._loops[new.id] = loop
         watcher.run_created(new.id, new.plan)
         try:
-            if stream is None:
+            if planning is None:
                 await loop.run()
             else:
-                async with cancelled_at_the_end(stream.feed(loop)):
+                async with cancelled_at_the_end(planning(loop)):
                     await loop.run()
         except BaseException:
             await self._end_abandoned(lease)
@@ -191,10 +216,9 @@ class Grid:
             del self._loops[new.id]
         return await self._store.runs.get(new.id)
 
-    async def _access(self, new: NewRun, watcher: Watcher) -> ModelAccess | None:
+    def _access(self, account: RunAccount) -> ModelAccess | None:
         if self._door is None:
             return None
-        account = await self._account(new.id, new.options.budget, watcher.notice, new.options.use_cache)
         return ModelAccess(door=self._door, account=account, concurrency=self._settings.model_concurrency)
 
     async def _account(

@@ -9,11 +9,14 @@ from pydantic import SecretStr
 
 from nadg.bootstrap.asked import ModelWishes, models_for
 from nadg.domain.clock import Clock
+from nadg.domain.errors import UserError
 from nadg.domain.model_calls import Budget, Purpose
 from nadg.models.account import RunAccount
+from nadg.models.budget_sentences import no_price
 from nadg.models.configuration import ApiKey, ModelSettings
 from nadg.models.gateway import Gateway, open_gateway
 from nadg.models.limits import RateLimits
+from nadg.models.prices import price_list
 from nadg.settings import Settings
 from nadg.store.api import Store
 
@@ -68,12 +71,26 @@ def has_models(settings: Settings, wishes: ModelWishes) -> bool:
 async def open_models(
     settings: Settings, wishes: ModelWishes, store: Store, clock: Clock
 ) -> AsyncIterator[Gateway | None]:
-    """The door for the length of a `with`; None where no model is configured. Raises ModelRefused without key."""
+    """The door for the length of a `with`; None where no model is configured.
+
+    Raises ModelRefused without key, and UserError for a budget that could not be kept.
+    """
     if not has_models(settings, wishes):
         yield None
         return
-    async with open_gateway(model_settings(settings, wishes), cache=store.model_answers, clock=clock) as gateway:
+    plain = model_settings(settings, wishes)
+    async with open_gateway(plain, cache=store.model_answers, clock=clock) as gateway:
+        if wishes.budget.usd is not None:
+            _require_prices(plain)
         yield gateway
+
+
+def _require_prices(settings: ModelSettings) -> None:
+    """Raises UserError where a budget in dollars could not be kept."""
+    prices = price_list(settings)
+    unknown = next((one for one in settings.all_models() if prices.price_of(one) is None), None)
+    if unknown is not None:
+        raise UserError(f"--budget-usd: {no_price(unknown)}")
 
 
 async def open_account(

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from nadg.bootstrap.asked import PlannerChoice
-from nadg.domain.errors import ModelUnavailable, UserError
+from nadg.bootstrap.asked import HOW_TO_CONFIGURE, PlannerChoice
+from nadg.domain.errors import ModelUnavailable, PlanInvalid, UserError
 from nadg.domain.inputs import InputFile
 from nadg.domain.plan import Plan
 from nadg.domain.skill import SkillSpec
@@ -16,11 +16,10 @@ from nadg.models.call import Account, Door
 from nadg.planning.builtin import BuiltinPlanner
 from nadg.planning.llm.planner import LlmPlanner, PlanListener
 from nadg.planning.llm.small import plan_small
+from nadg.planning.prompts import FlawOfModel, prompt_problems
 
 BUILTIN = "builtin"
-NOT_CONFIGURED = (
-    "no language model is configured, so the built-in planner is the only one: set GEMINI_API_KEY, or NADG_MODEL"
-)
+NOT_CONFIGURED = f"no language model is configured, so only the built-in planner is there; {HOW_TO_CONFIGURE}"
 
 
 class Planned(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,17 +42,25 @@ class Planners:
         model: str,
         labels: Sequence[str] = (),
         small: bool = False,
+        flaw_of_model: FlawOfModel = lambda _: "",
     ) -> None:
         """`model` is the one that plans, for people; `choice` `auto` means a model where there is one.
 
-        `small` asks it for no more than a small model can do.
+        `small` asks it for no more than a small model can do; `flaw_of_model` tells why a model that a plan file
+        names cannot be asked.
         """
         self.skills = skills
         self.has_model = door is not None
         """Whether plans may hold prompt work."""
         self._blobs, self._choice, self._model = blobs, choice, model
         self._door = None if choice == BUILTIN else door
-        self._labels, self._small = labels, small
+        self._labels, self._small, self._flaw_of_model = labels, small, flaw_of_model
+
+    def check_prompts(self, plan: Plan) -> None:
+        """Raises PlanInvalid where prompt work of a plan file cannot be asked as it is."""
+        problems = prompt_problems(plan, self._flaw_of_model)
+        if problems:
+            raise PlanInvalid(problems)
 
     @property
     def writer(self) -> str | None:

@@ -13,7 +13,7 @@ import msgspec
 
 from nadg.bootstrap.asked import ModelWishes, models_for
 from nadg.bootstrap.home import Home
-from nadg.bootstrap.models import Notice, has_models, open_account, open_models, say_nothing
+from nadg.bootstrap.models import Notice, has_models, model_settings, open_account, open_models, say_nothing
 from nadg.bootstrap.planners import BUILTIN, Planners
 from nadg.domain.blob import BlobRef
 from nadg.domain.clock import Clock, SystemClock
@@ -26,6 +26,7 @@ from nadg.domain.plan import Plan
 from nadg.domain.validate import parse_plan
 from nadg.link.blobfolder import BlobFolder
 from nadg.models.call import Account, Door
+from nadg.models.configuration import flaw_of_asking
 from nadg.planning.file import load_plan
 from nadg.planning.inspect import inspect_input
 from nadg.settings import Settings
@@ -68,6 +69,7 @@ async def plan_run(
     if plan_file is not None:
         document = document_with_limits(load_plan(plan_file), default_limits)
         plan = parse_plan(document, skills=planners.skills, inputs=files, models=planners.has_model)
+        planners.check_prompts(plan)
         command = command or plan.goal or plan_file.name
         return PlannedRun(command=command, planner=FILE, plan=plan, inputs=files)
     command = checked_command(command)
@@ -139,6 +141,7 @@ def create_planners(
     settings: Settings, wishes: ModelWishes, blobs: BlobFolder, door: Door | None, labels: Sequence[str] = ()
 ) -> Planners:
     """The planners that settings and wishes name."""
+    named = model_settings(settings, wishes)
     return Planners(
         load_registry().specs,
         blobs,
@@ -147,6 +150,7 @@ def create_planners(
         model=next(iter(models_for("plan", settings, wishes)), BUILTIN),
         labels=labels,
         small=settings.model_style == "small",
+        flaw_of_model=lambda model: flaw_of_asking(named, model),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from nadg.bootstrap.review import RunEstimate
 from nadg.domain.changes import Change
 from nadg.domain.plan import Plan
 from nadg.engines.grid import WorkerView
@@ -17,6 +18,8 @@ class QuietWatcher:
     def changed(self, run_id: str, change: Change) -> None: ...
 
     def output(self, run_id: str, attempt_id: str, stream: str, text: str) -> None: ...
+
+    def estimated(self, estimate: RunEstimate) -> None: ...
 
     def workers(self, views: Sequence[WorkerView]) -> None: ...
 

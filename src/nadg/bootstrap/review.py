@@ -10,6 +10,7 @@ import msgspec
 from nadg.bootstrap.asked import ModelWishes, models_for, written_by_model
 from nadg.bootstrap.models import model_settings
 from nadg.bootstrap.planning import PlannedRun
+from nadg.domain.errors import PlanInvalid
 from nadg.domain.model_calls import Purpose
 from nadg.domain.plan import Plan, PromptWork, PythonWork
 from nadg.domain.tier import Tier, strongest
@@ -17,6 +18,7 @@ from nadg.domain.validate import parse_plan
 from nadg.models.prices import price_list
 from nadg.planning.estimate import estimate_plan
 from nadg.planning.file import dump_plan, parse_text
+from nadg.planning.prompts import prompt_problems
 from nadg.settings import Settings
 from nadg.skills.registry import load_registry
 
@@ -120,6 +122,8 @@ def edited_run(text: str, planned: PlannedRun) -> PlannedRun:
     models = written_by_model(planned.planner) or has_prompts(planned.plan)
     document = parse_text(text, "the edited plan.yaml")
     plan = parse_plan(document, skills=load_registry().specs, inputs=planned.inputs, models=models)
+    if problems := prompt_problems(plan, lambda _: ""):
+        raise PlanInvalid(problems)
     planner = planned.planner if planned.planner.endswith(EDITED) else planned.planner + EDITED
     by_model = written_by_model(planned.planner)
     return msgspec.structs.replace(planned, plan=plan, planner=planner if by_model else planned.planner)

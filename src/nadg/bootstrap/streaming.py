@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from nadg.bootstrap.planners import Planned, Planners
 from nadg.domain import events as ev
-from nadg.domain.errors import NadgError
+from nadg.domain.errors import ModelUnavailable, NadgError
 from nadg.domain.inputs import InputFile
 from nadg.domain.named_limits import NamedLimits, plan_with_limits
 from nadg.domain.plan import Plan, Subtask
 from nadg.models.call import Account
+
+Answer = TypeVar("Answer")
 
 
 @asynccontextmanager
@@ -31,6 +33,15 @@ async def cancelled_at_the_end(work: Coroutine[Any, Any, None]) -> AsyncIterator
                 task.cancel()
     except BaseExceptionGroup as group:
         raise group.exceptions[0] from None
+
+
+async def within(seconds: float | None, wait: Awaitable[Answer]) -> Answer:
+    """Raises ModelUnavailable where planning takes longer than the whole run may."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await wait
+    except TimeoutError:
+        raise ModelUnavailable(f"the run's time limit of {seconds:g} s was reached while it was planned") from None
 
 
 class PlannedRunLoop(Protocol):
@@ -71,12 +82,17 @@ class PlanStream:
             raise item
         return item
 
-    async def feed(self, run: PlannedRunLoop) -> None:
+    def _all_planners(self, last: str) -> str:
+        """Who planned, where another than the model that began had to end it."""
+        writer = self._planners.writer
+        return last if writer in (None, last) else f"{writer}, then {last}"
+
+    async def feed(self, run: PlannedRunLoop, whole: Callable[[Plan], None]) -> None:
         """Tell a run that began with the first subtask how its plan goes on, until that is whole."""
         while True:
             match await self._coming.get():
-                case Planned(plan=plan):
-                    run.tell(ev.PlanFinished(plan=plan))
+                case Planned(plan=plan, planner=planner):
+                    run.tell(ev.PlanFinished(plan=plan, planner=self._all_planners(planner)))
                     return
                 case NadgError() as error:
                     run.tell(ev.PlanningFailed(reason=str(error)))

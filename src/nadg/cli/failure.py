@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from nadg.cli.render.safe import printable
-from nadg.domain.errors import NadgError, NotFound, PlanInvalid, PlanningFailed, UserError
+from nadg.domain.errors import WAYS_OUT, NadgError, NotFound, PlanInvalid, PlanningFailed, UserError
 
 FAILED = 1
 BAD_REQUEST = 2
 INTERRUPTED = 130
+SHOWN_PROBLEMS = 20
+"""Of a plan that nobody will mend by hand."""
 
 
 class StoppedAtOnce(Exception):
@@ -16,6 +18,8 @@ class StoppedAtOnce(Exception):
 
 def exit_code_of(error: BaseException) -> int:
     """2 for a request that cannot be carried out as asked, 130 for Ctrl-C, 1 for all else that went wrong."""
+    if isinstance(error, PlanningFailed):
+        return FAILED
     if isinstance(error, (UserError, NotFound)) or _is_usage_error(error):
         return BAD_REQUEST
     return INTERRUPTED if isinstance(error, StoppedAtOnce) else FAILED
@@ -27,8 +31,7 @@ def sentence_of(error: BaseException) -> str:
     A plan with several problems gives one line for each.
     """
     if isinstance(error, PlanInvalid) and len(error.problems) > 1:
-        lines = [printable(_headline(error), keep_lines=False)]
-        return "\n".join(lines + [f"  {printable(str(one), keep_lines=False)}" for one in error.problems])
+        return _problems_listed(error)
     if isinstance(error, StoppedAtOnce):
         return "stopped at once; `nadg runs list` shows what was done"
     if isinstance(error, NadgError):
@@ -42,11 +45,15 @@ def sentence_of(error: BaseException) -> str:
     return f"something went wrong inside NADG ({what}); run the command again with --debug to see where"
 
 
-def _headline(error: PlanInvalid) -> str:
-    """What stands above the problems: whose plan it is, where a model wrote it."""
-    if isinstance(error, PlanningFailed):
-        return f"{error.headline}:"
-    return f"the plan has {len(error.problems)} problems:"
+def _problems_listed(error: PlanInvalid) -> str:
+    """All of them where a person wrote the plan; of a model's the first ones, and what to do."""
+    lines = [f"  {printable(str(one), keep_lines=False)}" for one in error.problems]
+    if not isinstance(error, PlanningFailed):
+        return "\n".join([f"the plan has {len(lines)} problems:", *lines])
+    shown = lines[:SHOWN_PROBLEMS]
+    more = [f"  and {len(lines) - len(shown):,} more"] if len(lines) > len(shown) else []
+    head = f"{printable(error.model, keep_lines=False)} wrote no plan that can run in {error.answers} answers; "
+    return "\n".join([f"{head}its last one has {len(lines):,} problems:", *shown, *more, f"  {WAYS_OUT}"])
 
 
 def first_cause(error: BaseException) -> BaseException:

@@ -17,6 +17,7 @@ from nadg.cli.failure import FAILED, INTERRUPTED, StoppedAtOnce
 from nadg.cli.inputs import check_plan_file, checked_out_folder, default_out_folder, input_files
 from nadg.cli.interrupt import Interruption
 from nadg.cli.render.answer import answer_renderable, folder_line, verdict
+from nadg.cli.render.estimate import estimate_line
 from nadg.cli.render.plan import plan_tree
 from nadg.cli.render.usage import usage_line
 from nadg.cli.screen import create_screen
@@ -132,6 +133,9 @@ async def approved_plan(
     approved = await reviewer.reviewed(planned, wishes)
     if reviewer.shown is None and not request.quiet:
         console.print(plan_tree(planned.plan, command=planned.command, planner=planned.planner))
+        estimate = estimate_of(planned, settings, request.wishes)
+        if estimate is not None:
+            say(estimate_line(estimate))
     return approved
 
 

@@ -10,6 +10,7 @@ from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from nadg.cli.progress import RunProgress
+from nadg.cli.render.estimate import ShownEstimate, estimate_line
 from nadg.cli.render.progress import output_lines
 from nadg.cli.render.safe import printable
 from nadg.cli.render.writing import writing_lines
@@ -83,6 +84,9 @@ class ScreenWatcher:
         if key.subtask_id in self._follow:
             for line in output_lines(key.subtask_id, key.shard_index, stream, text):
                 self._screen.say(line)
+
+    def estimated(self, estimate: ShownEstimate) -> None:
+        self._screen.say(estimate_line(estimate))
 
     def workers(self, views: Sequence[SeenWorker]) -> None:
         self._workers_total = sum(view.info is not None for view in views)

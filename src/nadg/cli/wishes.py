@@ -5,13 +5,11 @@ from __future__ import annotations
 import math
 from typing import Literal
 
-from nadg.bootstrap.asked import ModelWishes, models_for
+from nadg.bootstrap.asked import HOW_TO_CONFIGURE, ModelWishes, models_for
 from nadg.domain.errors import UserError
 from nadg.domain.model_calls import Budget
 from nadg.domain.model_names import NO_MODEL, checked_model
 from nadg.settings import Settings
-
-HOW_TO_CONFIGURE = "set GEMINI_API_KEY, or NADG_MODEL and what it needs; see docs/MODELS.md"
 
 
 def checked_wishes(
@@ -35,6 +33,8 @@ def checked_wishes(
     )
     if planner is not None and from_file:
         raise UserError("give either --plan FILE or --planner, not both: the file is the plan")
+    if planner == "builtin" and wishes.model not in (None, NO_MODEL):
+        raise UserError(f"--planner builtin asks no model, and --model {wishes.model} wants one; drop one of them")
     chosen = planner or settings.planner
     if chosen == "model" and not from_file and not models_for("plan", settings, wishes):
         asked = "--planner model" if planner else "NADG_PLANNER=model"

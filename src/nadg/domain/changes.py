@@ -57,6 +57,8 @@ class PlanSettled(_Change, frozen=True, kw_only=True, tag="plan_settled"):
     goal: str
     answer: str
     """The id of the subtask whose result is the answer."""
+    planner: str = ""
+    """Who made the plan; empty: whom the run names already."""
 
 
 class CodeChanged(_Change, frozen=True, kw_only=True, tag="code_changed"):

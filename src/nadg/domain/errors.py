@@ -65,19 +65,19 @@ class AnswerUnfit(ModelError):
     """The answer was cut off at its longest, or never had the shape that was asked for."""
 
 
+WAYS_OUT = "name another model (--model), give a plan file (--plan) or plan without a model (--planner builtin)"
+"""What to do about a model that writes no plan."""
+
+
 class PlanningFailed(AnswerUnfit, PlanInvalid):
     """A model wrote no valid plan, even when told what was wrong; `problems` lists what its last one had."""
 
     def __init__(self, model: str, answers: int, problems: Sequence[Problem]) -> None:
         PlanInvalid.__init__(self, problems)
-        self.model = model
-        self.headline = (
-            f"{model} wrote no plan that can run in {answers} answers; name another model, give a plan file "
-            "(--plan) or plan without a model (--planner builtin)"
-        )
+        self.model, self.answers = model, answers
         first = f"{problems[0]}" if problems else "nothing was said of it"
         more = f", and {len(problems) - 1} more" if len(problems) > 1 else ""
-        self.args = (f"{self.headline}. The last one: {first}{more}",)
+        self.args = (f"{model} wrote no plan that can run in {answers} answers ({first}{more}); {WAYS_OUT}",)
 
 
 class BudgetSpent(ModelError):

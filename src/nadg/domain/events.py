@@ -97,6 +97,8 @@ class PlanFinished(_Event, frozen=True, kw_only=True, tag="plan_finished"):
     """The plan is whole and valid. Where it contradicts what was planned before, this is what counts."""
 
     plan: Plan
+    planner: str = ""
+    """Who made it; empty: whom the run names already."""
 
 
 class PlanningFailed(_Event, frozen=True, kw_only=True, tag="planning_failed"):

@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
+from typing import Literal, get_args
 from urllib.parse import urlsplit
 
-PROVIDERS = ("google", "openai")
-"""`openai` is whoever speaks its API: Ollama, llama.cpp, LM Studio and others, by their base URL."""
+import msgspec
+
+Provider = Literal["google", "openai"]
+"""`google` is the Gemini API; `openai` whoever speaks OpenAI's: Ollama, llama.cpp, LM Studio and others, by their
+base URL."""
+
+PROVIDERS: tuple[Provider, ...] = get_args(Provider)
 DEFAULT_MODEL = "google:gemini-3.5-flash-lite"
 """Asked where a Gemini key is set and no model is named."""
 NO_MODEL = "none"
 _LONGEST = 200
 
 
-def checked_model(text: str) -> str:
-    """The name of a model. Raises ValueError, naming the text and what would be right."""
-    provider, colon, name = text.partition(":")
-    if not colon or not name or provider not in PROVIDERS:
+class ModelName(msgspec.Struct, frozen=True, kw_only=True):
+    """A parsed name; `str()` gives it back."""
+
+    provider: Provider
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.provider}:{self.name}"
+
+
+def parse_model(text: str) -> ModelName:
+    """The provider and its name for a model. Raises ValueError, naming the text and what would be right."""
+    before, colon, name = text.partition(":")
+    provider = next((known for known in PROVIDERS if known == before), None)
+    if provider is None or not colon or not name:
         providers = " or ".join(PROVIDERS)
         raise ValueError(
             f"{_shown(text)} is no model; write PROVIDER:NAME with {providers}, such as {DEFAULT_MODEL}"
@@ -25,17 +42,31 @@ def checked_model(text: str) -> str:
             f"{_shown(text)} is no model; a name has no spaces and at most {_LONGEST} characters, "
             f"such as {DEFAULT_MODEL}"
         )
-    return text
+    return ModelName(provider=provider, name=name)
+
+
+def checked_model(text: str) -> str:
+    """The text, where it names a model. Raises ValueError as `parse_model` does."""
+    return str(parse_model(text))
 
 
 def checked_base_url(text: str) -> str:
     """An address that requests go to, without a slash at its end. Raises ValueError; the text is not shown."""
+    if not _is_address(text):
+        raise ValueError("it is no address; write http://HOST or https://HOST, with its port and path if any")
     parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.hostname or not text.isprintable() or " " in text:
-        raise ValueError("it is no address; write http://HOST or https://HOST with a path, if it has one")
     if parts.username is not None or parts.password is not None:
-        raise ValueError("it holds a name or a password; the key has a variable of its own")
+        raise ValueError("it holds a name or a password; take them out: the key has a variable of its own")
     return text.rstrip("/")
+
+
+def _is_address(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        sound = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # half an IPv6 address, or a port that is no number
+        return False
+    return sound and text.isprintable() and " " not in text and not parts.query and not parts.fragment
 
 
 def flaw_of_key(key: str) -> str | None:

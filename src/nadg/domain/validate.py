@@ -29,8 +29,8 @@ from nadg.domain.skill import SkillSpec
 MAX_PROBLEMS = 500
 """After this many the search ends: whoever mends these will see the next ones."""
 _NO_MODEL = (
-    "prompt work needs a language model, and none is configured; set GEMINI_API_KEY or NADG_MODEL, or use a skill "
-    "or python"
+    "prompt work needs a language model, and none is configured; set GEMINI_API_KEY or NADG_MODEL (--model none "
+    "asks none), or use a skill or python"
 )
 _NO_LABELS = "prompt work is done at the master, not on a worker, so it has no labels; take them out"
 _ANY_SUBTASK = Subtask(id="any", work=PythonWork(kind="python", code="pass"))

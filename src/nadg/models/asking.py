@@ -8,8 +8,9 @@ from typing import NoReturn
 import msgspec
 
 from nadg.domain.clock import Clock
-from nadg.domain.errors import AnswerUnfit, ContentBlocked, ModelError
+from nadg.domain.errors import WAYS_OUT, AnswerUnfit, ContentBlocked, ModelError
 from nadg.domain.model_calls import ModelUsage
+from nadg.domain.model_names import parse_model
 from nadg.models.call import (
     Account,
     ClientReply,
@@ -28,7 +29,6 @@ from nadg.models.call import (
 from nadg.models.configuration import ModelSettings
 from nadg.models.estimate import estimate_input
 from nadg.models.governor import Governor
-from nadg.models.names import parse_model
 from nadg.models.prices import PriceList
 from nadg.models.sentences import model_error
 from nadg.models.settling import Bill, unbroken
@@ -118,10 +118,16 @@ class Asking:
         self.complete = not answer.truncated
         return self.complete or (self._call.output_schema is None and bool(answer.text.strip()))
 
-    @staticmethod
-    def _cut_off(model: str, granted: int, longest: int) -> AnswerUnfit:
-        why = "all that the budget allows" if granted < longest else "give it more with max_output_tokens"
-        return AnswerUnfit(f"the answer of {model} was cut off at {granted} tokens; {why}")
+    def _cut_off(self, model: str, granted: int, longest: int) -> AnswerUnfit:
+        if granted < longest:
+            why = "all that the budget allows"
+        elif self._call.purpose == "plan":
+            why = f"ask for less at a time, or {WAYS_OUT}"
+        elif self._call.purpose == "prompt":
+            why = "give it more with max_output_tokens"
+        else:
+            why = "name a model that says it shorter (--model)"
+        return AnswerUnfit(f"the answer of {model} was cut off at {granted:,} tokens; {why}")
 
     async def _once(self, model: str, longest: int) -> tuple[ClientReply, int]:
         """One request, from leave to settling; the answer and how long it was allowed to be."""

@@ -43,6 +43,8 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     """Who answered, such as `google:gemini-3.5-flash-lite`."""
     usage: ModelUsage
+    key: str = ""
+    """What it is kept under for the next time; empty where it is not kept."""
 
 
 class TextSink(Protocol):
@@ -118,6 +120,10 @@ class Door(Protocol):
         With a `sink` the answer is streamed to it. Raises ModelUnavailable, ModelRefused, ContentBlocked,
         AnswerUnfit where the answer was cut off, BudgetSpent.
         """
+        ...
+
+    async def reject(self, reply: Reply) -> None:
+        """Its text turned out to be of no use: the same question shall not be answered with it again."""
         ...
 
     def serves(self, model: str) -> bool:

@@ -102,7 +102,8 @@ class PydanticAiClient:
         except TimeoutError:
             waited = asyncio.get_running_loop().time() - start
             raise TemporarilyDown(
-                f"it had not answered to the end after {waited:.0f} s",
+                f"it had not answered to the end after {round(waited, 1):g} s; "
+                "NADG_MODEL_TIMEOUT_SECONDS gives it longer",
                 billed=True,
                 received_tokens=estimate_tokens(heard.text),
             ) from None

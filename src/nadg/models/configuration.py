@@ -11,7 +11,7 @@ import msgspec
 
 from nadg.domain.errors import ModelRefused, UserError
 from nadg.domain.model_calls import Purpose
-from nadg.models.names import ModelName, Provider, parse_model
+from nadg.domain.model_names import ModelName, Provider, checked_base_url, parse_model
 
 if TYPE_CHECKING:
     from nadg.models.limits import RateLimits
@@ -129,7 +129,14 @@ def pick_google_key(environment: Mapping[str, str]) -> tuple[ApiKey, str]:
 
 def check_models(settings: ModelSettings) -> tuple[ModelName, ...]:
     """Every model that is named, parsed. Raises UserError for the first that is none."""
-    return tuple(parse_model(name, setting=setting) for name, setting in settings.all_models().items())
+    return tuple(_parsed(name, setting) for name, setting in settings.all_models().items())
+
+
+def _parsed(name: str, setting: str) -> ModelName:
+    try:
+        return parse_model(name)
+    except ValueError as error:
+        raise UserError(f"{setting}: {error}") from None
 
 
 def check_keys(settings: ModelSettings, models: Iterable[ModelName] | None = None) -> None:
@@ -144,6 +151,16 @@ def check_keys(settings: ModelSettings, models: Iterable[ModelName] | None = Non
             raise ModelRefused(missing_key(model))
 
 
+def flaw_of_asking(settings: ModelSettings, text: str) -> str:
+    """Why a model that somebody wrote down cannot be asked, and what to do; empty where it can."""
+    try:
+        model = parse_model(text)
+    except ValueError as error:
+        return str(error)
+    keyless = settings.needs_key(model.provider) and not settings.key_of(model.provider)
+    return missing_key(model) if keyless else ""
+
+
 def missing_key(model: ModelName) -> str:
     """The sentence for a model whose provider has no key."""
     return f"{model} needs a key: set {KEY_VARIABLES[model.provider]} ({_WHERE_FROM[model.provider]})"
@@ -151,17 +168,11 @@ def missing_key(model: ModelName) -> str:
 
 def _check_base_url(settings: ModelSettings, provider: Provider) -> None:
     url = settings.base_url(provider)
-    if url is None:
-        return
     try:
-        parts = urlsplit(url)
-        fine = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        fine = False
-    if not fine:
-        raise UserError(
-            f"NADG_{provider.upper()}_BASE_URL: {url!r} is no address; write one such as http://127.0.0.1:8080/v1"
-        )
+        if url is not None:
+            checked_base_url(url)
+    except ValueError as error:
+        raise UserError(f"NADG_{provider.upper()}_BASE_URL: {error}") from None
 
 
 def is_loopback(url: str | None) -> bool:

@@ -29,6 +29,7 @@ from nadg.models.call import (
     RequestRefused,
     TemporarilyDown,
 )
+from nadg.models.sentences import UNREACHABLE
 
 _LONGEST_WORDS = 300
 _BLOCK_CODES = ("content_filter", "content_policy_violation")
@@ -60,7 +61,7 @@ def _kind_of(error: Exception, billed: bool) -> RequestFailed:
         case ModelTimeoutError() if error.phase not in _NOT_SENT:
             return TemporarilyDown(f"it stayed silent too long ({words})", billed=billed)
         case ModelConnectionError() if error.phase in _NOT_SENT:
-            return TemporarilyDown(f"it cannot be reached ({words})")
+            return TemporarilyDown(f"{UNREACHABLE} ({words})")
         case ModelConnectionError():
             return TemporarilyDown(f"the connection broke off ({words})", billed=billed)
         case ModelHTTPError():

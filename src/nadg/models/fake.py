@@ -48,3 +48,6 @@ class FakeAnswerCache:
 
     async def put(self, key: str, answer: StoredAnswer) -> None:
         self._answers[key] = answer
+
+    async def forget(self, key: str) -> None:
+        self._answers.pop(key, None)

@@ -26,6 +26,7 @@ class FakeDoor:
         self._piece = piece
         self._models = frozenset(models)
         self.calls: list[ModelCall] = []
+        self.rejected: list[str] = []
 
     @property
     def remaining(self) -> int:
@@ -64,6 +65,10 @@ class FakeDoor:
         for start in range(0, len(text), self._piece):
             sink.text(text[start : start + self._piece])
             await asyncio.sleep(0)
+
+    async def reject(self, reply: Reply) -> None:
+        """Kept in `rejected`."""
+        self.rejected.append(reply.text)
 
     def serves(self, model: str) -> bool:
         return model in self._models

@@ -8,9 +8,12 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 
+import msgspec
+
 from nadg.domain.clock import Clock, SystemClock
-from nadg.domain.errors import ModelError, ModelRefused, ModelUnavailable, UserError
+from nadg.domain.errors import ModelError, ModelRefused, ModelUnavailable
 from nadg.domain.model_calls import ModelUsage, StoredAnswer
+from nadg.domain.model_names import DEFAULT_MODEL, parse_model
 from nadg.models.asking import Asking, Gone, Means
 from nadg.models.cache_key import cache_key
 from nadg.models.call import Account, ModelCall, ModelClient, Reply, TextSink
@@ -18,7 +21,6 @@ from nadg.models.configuration import ModelSettings, check_keys, missing_key
 from nadg.models.governor import DayClosed, Governor
 from nadg.models.lazy_client import LazyClient, usable_providers
 from nadg.models.memory import AnswerCache
-from nadg.models.names import DEFAULT_MODEL, parse_model
 from nadg.models.prices import price_list
 from nadg.models.sentences import until_day
 from nadg.models.telling import Telling
@@ -58,11 +60,8 @@ class Gateway:
         )
 
     def serves(self, model: str) -> bool:
-        """Whether this model, such as `google:gemini-3.8-flash`, is configured to be asked."""
-        try:
-            return parse_model(model).provider in self._means.clients
-        except UserError:
-            return False
+        """Whether this model, such as `google:gemini-3.8-flash`, is one that the settings name."""
+        return model in self._settings.all_models() and parse_model(model).provider in self._means.clients
 
     async def ask(self, call: ModelCall, account: Account, sink: TextSink | None = None) -> Reply:
         """The answer; see `Door.ask`."""
@@ -72,9 +71,14 @@ class Gateway:
             return reply
         asking = Asking(self._means, call, account, sink)
         reply = await self._from_models(models, asking)
-        if asking.complete:
-            await self._keep(call, account, reply, asking.last)
-        return reply
+        if not asking.complete:
+            return reply
+        return await self._kept(call, account, reply, asking.last)
+
+    async def reject(self, reply: Reply) -> None:
+        """Its text turned out to be of no use: the same question shall not be answered with it again."""
+        if reply.key:
+            await self._cache.forget(reply.key)
 
     def _models(self, call: ModelCall) -> tuple[str, ...]:
         models = (call.model,) if call.model else self._settings.models_for(call.purpose)
@@ -90,18 +94,20 @@ class Gateway:
         self, models: tuple[str, ...], call: ModelCall, account: Account, sink: TextSink | None
     ) -> Reply | None:
         for model in models:
-            answer = await self._cache.get(self._key(model, call, account))
+            key = self._key(model, call, account)
+            answer = await self._cache.get(key)
             if answer is not None:
                 await account.answered_from_cache(call, answer)
                 if sink is not None:
                     sink.text(answer.text)
                 usage = ModelUsage(models=(model,), answers=1, cached=1)
-                return Reply(text=answer.text, model=model, usage=usage)
+                return Reply(text=answer.text, model=model, usage=usage, key=key)
         return None
 
-    async def _keep(self, call: ModelCall, account: Account, reply: Reply, usage: ModelUsage) -> None:
-        answer = StoredAnswer(model=reply.model, text=reply.text, usage=usage)
-        await self._cache.put(self._key(reply.model, call, account), answer)
+    async def _kept(self, call: ModelCall, account: Account, reply: Reply, usage: ModelUsage) -> Reply:
+        key = self._key(reply.model, call, account)
+        await self._cache.put(key, StoredAnswer(model=reply.model, text=reply.text, usage=usage))
+        return msgspec.structs.replace(reply, key=key)
 
     @staticmethod
     def _key(model: str, call: ModelCall, account: Account) -> str:

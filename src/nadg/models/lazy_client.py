@@ -7,9 +7,9 @@ import importlib
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
+from nadg.domain.model_names import PROVIDERS, Provider
 from nadg.models.call import ClientReply, ModelCall, TextSink
 from nadg.models.configuration import ModelSettings
-from nadg.models.names import PROVIDERS, Provider
 
 _FACTORIES: Mapping[Provider, tuple[str, str]] = {
     "google": ("nadg.models.google", "create_google_client"),

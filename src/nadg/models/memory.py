@@ -36,3 +36,7 @@ class AnswerCache(Protocol):
     async def put(self, key: str, answer: StoredAnswer) -> None:
         """Keep it; a later one for the same key takes its place."""
         ...
+
+    async def forget(self, key: str) -> None:
+        """Keep it no longer; harmless where there is none."""
+        ...

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from nadg.domain.errors import UserError
+from nadg.domain.model_names import parse_model
 from nadg.models.configuration import ModelSettings, is_loopback
-from nadg.models.names import parse_model
 
 if TYPE_CHECKING:
     from genai_prices.types import ModelPrice, PriceCalculation
@@ -94,7 +93,7 @@ def _calculate(
         name = parse_model(model)
         usage = Usage(input_tokens=input_tokens, output_tokens=output_tokens)
         return calc_price(usage, name.name, provider_id=name.provider, genai_request_timestamp=at)
-    except (LookupError, UserError):
+    except (LookupError, ValueError):
         return None
 
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import datetime
 
 from nadg.domain.errors import ContentBlocked, ModelError, ModelRefused, ModelUnavailable
+from nadg.domain.model_names import parse_model
 from nadg.models.call import RequestBlocked, RequestFailed, RequestRefused
 from nadg.models.configuration import ModelSettings
-from nadg.models.names import parse_model
+
+UNREACHABLE = "it cannot be reached"
+"""How the words begin of a failure to connect."""
 
 
 def model_error(model: str, failure: RequestFailed, settings: ModelSettings, tries: int = 1) -> ModelError:
@@ -20,14 +23,26 @@ def model_error(model: str, failure: RequestFailed, settings: ModelSettings, tri
                 f"{model} refuses the key in {variable} ({words}); set {variable} to one that works"
             )
         case RequestRefused(about="model"):
-            return ModelRefused(f"there is no model {model} ({words}); set NADG_MODEL to one that there is")
+            return ModelRefused(f"there is no model {model} ({words}); name another (--model or NADG_MODEL)")
         case RequestRefused():
-            return ModelRefused(f"{model} refuses the request: {words}")
+            return ModelRefused(
+                f"{model} refuses the request ({words}); ask otherwise, or name another model (--model)"
+            )
         case RequestBlocked():
             return ContentBlocked(f"a content filter of {model} stopped the request ({words}); word it otherwise")
         case _:
             often = f" in {tries} tries" if tries > 1 else ""
-            return ModelUnavailable(f"{model} gave no answer{often}: {words}")
+            return ModelUnavailable(f"{model} gave no answer{often}: {words}{_hint(model, words, settings)}")
+
+
+def _hint(model: str, words: str, settings: ModelSettings) -> str:
+    """What to look at where nothing answers at all."""
+    if not words.startswith(UNREACHABLE):
+        return ""
+    provider = parse_model(model).provider
+    return (
+        f"; check {'the network' if settings.base_url(provider) is None else f'NADG_{provider.upper()}_BASE_URL'}"
+    )
 
 
 def until_minute(moment: datetime.datetime) -> str:

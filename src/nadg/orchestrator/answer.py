@@ -13,6 +13,7 @@ from nadg.domain.file_names import shown_name
 from nadg.domain.run import RunRecord, SubtaskRecord
 from nadg.domain.safe_text import printable
 from nadg.domain.states import RunState, SubtaskState
+from nadg.orchestrator.plain_markdown import plain_markdown
 from nadg.orchestrator.unpack import artifact_paths
 from nadg.orchestrator.values import read_value
 
@@ -26,7 +27,7 @@ _NOT_PLAIN = re.compile(r"[\\`*_\[\]<>]")
 def compose_answer(run: RunRecord, blobs: Blobs) -> str:
     """What the user reads. A run that did not succeed says so first, and shows what there is.
 
-    Whatever a result holds, nothing in the text acts on the terminal it is shown on.
+    Whatever a result holds, nothing in the text acts on the terminal that shows it, and showing it loads nothing.
     """
     answer = next((one for one in run.subtasks if one.id == run.plan.answer_id), None)
     parts = [] if run.state is RunState.SUCCEEDED else [_state_line(run)]
@@ -39,7 +40,7 @@ def compose_answer(run: RunRecord, blobs: Blobs) -> str:
         parts.append("## What did not succeed\n\n" + "\n".join(failures))
     if not parts:
         parts.append("The run gave no answer.")
-    return printable("\n\n".join(parts)).rstrip() + "\n"
+    return plain_markdown(printable("\n\n".join(parts))).rstrip() + "\n"
 
 
 def _state_line(run: RunRecord) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from nadg.domain.assignment import Assignment, Code, Job, Merge, Piece, SkillCall
 from nadg.domain.blob import FileRef
 from nadg.domain.commands import Dispatch
-from nadg.domain.plan import PromptWork, SkillWork, Subtask
+from nadg.domain.plan import Foreach, PromptWork, SkillWork, Subtask
 from nadg.domain.run import RunOptions
 from nadg.domain.states import SubtaskState
 from nadg.domain.tier import Tier, strongest
@@ -36,9 +36,13 @@ def build_assignment(run: RunProgress, command: Dispatch, inputs: Sequence[FileR
 
 
 def build_prompt(run: RunProgress, command: Dispatch, inputs: Sequence[FileRef]) -> PromptAssignment:
-    """The same for prompt work, which no worker is sent. Raises UserError where an artifact was not made."""
+    """The same for prompt work, which no worker is sent. Raises UserError where an artifact was not made.
+
+    What it is repeated over is not among its needs: every question would hold all items.
+    """
     subtask = run.subtasks[command.subtask_id]
     assert isinstance(subtask.spec.work, PromptWork)
+    listed = _source_of(subtask.spec.foreach)
     met, missing = _needs(run, subtask)
     return PromptAssignment(
         attempt_id=command.attempt_id,
@@ -46,9 +50,16 @@ def build_prompt(run: RunProgress, command: Dispatch, inputs: Sequence[FileRef])
         work=subtask.spec.work,
         piece=_piece(subtask, command.shard_index),
         inputs=tuple(find_file(run, name, inputs) for name in subtask.spec.inputs),
-        needs={need.spec.id: need.result for need in met if need.result is not None},
+        needs={need.spec.id: need.result for need in met if need.result is not None and need.spec.id != listed},
         missing=missing,
     )
+
+
+def _source_of(foreach: Foreach | None) -> str | None:
+    """The subtask whose results or rows a `foreach` goes over."""
+    if foreach is None:
+        return None
+    return foreach.results_of or (foreach.rows_of or "").partition("/")[0] or None
 
 
 def _needs(run: RunProgress, subtask: SubtaskProgress) -> tuple[list[SubtaskProgress], dict[str, str]]:

@@ -10,7 +10,7 @@ import msgspec
 from nadg.domain.blob import Blobs
 from nadg.domain.errors import ModelError
 from nadg.domain.states import SubtaskState
-from nadg.models.call import ModelCall, Turn
+from nadg.models.call import ModelCall, Reply, Turn
 from nadg.models.data_block import DATA_RULES, data_block
 from nadg.orchestrator.model_access import ModelAccess
 from nadg.orchestrator.progress import RunProgress, SubtaskProgress
@@ -40,18 +40,15 @@ async def compose_by_model(run: RunProgress, command: str, access: ModelAccess, 
 
     Raises the errors of `Door.ask`.
     """
-    done = [one for one in run.subtasks.values() if one.state is SubtaskState.SUCCEEDED and one.result]
+    subtasks = [one for one in run.subtasks.values() if one.spec.id not in run.dropped]
+    done = [one for one in subtasks if one.state is SubtaskState.SUCCEEDED and one.result]
     share = MAX_CHARACTERS // max(1, len(done))
     shorten = _Shortener(command, access)
     blocks = []
     for one in done:
         text = await shorten(one.spec.id, _result_text(one, blobs), share)
         blocks.append(data_block(f"result of [{one.spec.id}] {one.spec.name}", text))
-    missing = [
-        f"[{one.spec.id}] {one.state}: {one.reason}"
-        for one in run.subtasks.values()
-        if one not in done and one.reason
-    ]
+    missing = [f"[{one.spec.id}] {one.state}: {one.reason}" for one in subtasks if one not in done and one.reason]
     if missing:
         blocks.append(data_block("what did not succeed", "\n".join(missing)))
     known = {one.spec.id for one in done}
@@ -62,31 +59,37 @@ async def compose_by_model(run: RunProgress, command: str, access: ModelAccess, 
 async def _composed(question: str, known: set[str], access: ModelAccess) -> str:
     """Ask; where claims rest on nothing, ask once more; then leave those out."""
     turns: tuple[Turn, ...] = (Turn(role="user", text=f"{question}\n\nWrite the answer."),)
-    text = await _ask(turns, access, _COMPOSE)
+    reply = await _ask(turns, access, _COMPOSE)
+    text = reply.text.strip()
     unfounded = unfounded_claims(text, known)
     if unfounded:
+        await access.door.reject(reply)
         listed = "\n".join(f"- {claim[:300]}" for claim in unfounded[:20])
         again = (
-            f"These rest on no result, or name an unknown id (known: {', '.join(sorted(known))}):\n{listed}\n"
-            "Write the whole answer again; give each its [id], or leave it out."
+            "These claims of your answer rest on no result, or name an unknown id:\n"
+            f"{data_block('claims', listed)}\n"
+            f"Known ids are {', '.join(sorted(known))}. Write the whole answer again; give each claim its [id], "
+            "or leave it out."
         )
         turns = (*turns, Turn(role="model", text=text), Turn(role="user", text=again))
         try:
-            text = await _ask(turns, access, _COMPOSE)
+            text = (await _ask(turns, access, _COMPOSE)).text.strip()
         except ModelError as error:
             access.account.notice(f"the answer could not be asked for again: {error}")
     left_out = unfounded_claims(text, known)
     if left_out:
-        were = "1 claim of the answer rested on no result and was" if len(left_out) == 1 else None
-        were = were or f"{len(left_out)} claims of the answer rested on no result and were"
-        access.account.notice(f"{were} left out")
+        claims = "1 claim" if len(left_out) == 1 else f"{len(left_out)} claims"
+        access.account.notice(f"{claims} of the answer rested on no result and had to be left out")
         text = founded_part(text, known)
-    return text if references_in(text) else ""
+    if references_in(text):
+        return text
+    access.account.notice("the model founded no claim on a result, so the answer is the last result itself")
+    return ""
 
 
-async def _ask(turns: tuple[Turn, ...], access: ModelAccess, instructions: str) -> str:
+async def _ask(turns: tuple[Turn, ...], access: ModelAccess, instructions: str) -> Reply:
     call = ModelCall(purpose="answer", instructions=instructions, turns=turns, max_output_tokens=MAX_OUTPUT_TOKENS)
-    return (await access.door.ask(call, access.account)).text.strip()
+    return await access.door.ask(call, access.account)
 
 
 class _Shortener:
@@ -110,7 +113,7 @@ class _Shortener:
 
     async def _shortened(self, subtask_id: str, chunk: str) -> str:
         question = f"The request: {self._command}\n\n{data_block(f'part of the result of [{subtask_id}]', chunk)}"
-        return await _ask((Turn(role="user", text=question),), self._access, _SHORTEN)
+        return (await _ask((Turn(role="user", text=question),), self._access, _SHORTEN)).text.strip()
 
 
 def _result_text(subtask: SubtaskProgress, blobs: Blobs) -> str:

@@ -70,8 +70,8 @@ def _written_by_a_model(run: RunProgress, event: ev.ModelEvent, made: Decision) 
     match event:
         case ev.SubtasksPlanned(subtasks=subtasks):
             add_subtasks(run, subtasks, made)
-        case ev.PlanFinished(plan=plan):
-            settle_plan(run, plan, made)
+        case ev.PlanFinished(plan=plan, planner=planner):
+            settle_plan(run, plan, planner, made)
         case ev.PlanningFailed(reason=reason):
             stop_run(run, RunState.FAILED, reason, made)
         case ev.CodeMended():

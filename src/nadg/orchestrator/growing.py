@@ -31,7 +31,7 @@ def add_subtasks(run: RunProgress, subtasks: Sequence[Subtask], made: Decision) 
     made.changes.append(ch.SubtasksAdded(subtasks=tuple(planned(one) for one in new)))
 
 
-def settle_plan(run: RunProgress, plan: Plan, made: Decision) -> None:
+def settle_plan(run: RunProgress, plan: Plan, planner: str, made: Decision) -> None:
     """The whole plan takes the place of what was planned so far."""
     if not run.planning:
         return
@@ -46,8 +46,9 @@ def settle_plan(run: RunProgress, plan: Plan, made: Decision) -> None:
     add_subtasks(run, plan.subtasks, made)
     dropped = tuple(one.spec for one in before.values() if one.spec.id not in final)
     run.plan = Plan(goal=plan.goal, subtasks=(*plan.subtasks, *dropped), answer=plan.answer_id)
+    run.dropped = frozenset(one.id for one in dropped)
     run.planning = False
-    made.changes.append(ch.PlanSettled(goal=plan.goal, answer=plan.answer_id))
+    made.changes.append(ch.PlanSettled(goal=plan.goal, answer=plan.answer_id, planner=planner))
 
 
 def planned(subtask: Subtask) -> ch.PlannedSubtask:

@@ -83,6 +83,7 @@ class RunLoop:
         self._lease_seconds = lease_seconds
         self._inputs: tuple[FileRef, ...] = tuple(file.ref for file in new.inputs)
         self._mailbox: asyncio.Queue[ev.Event] = asyncio.Queue()
+        self._mailbox.put_nowait(ev.RunStarted())
         self._progress = create_progress(new.id, new.plan, new.options, skills, planning=new.planning)
         self._companions: list[asyncio.Task[None]] = []
         self._models = (
@@ -107,7 +108,6 @@ class RunLoop:
 
     async def run(self) -> RunProgress:
         """Run to the end. Raises LeaseLost where another master took the run over."""
-        self._mailbox.put_nowait(ev.RunStarted())
         try:
             async with contextlib.AsyncExitStack() as stack:
                 if self._models is not None:

@@ -45,6 +45,7 @@ async def mend_code(access: ModelAccess, subtask: Subtask, command: MendCode) ->
         subtask_id=subtask.id,
     )
     reply = await access.door.ask(call, access.account)
+    await access.door.reject(reply)  # whether a mend is of use shows only later: it is not given again unseen
     try:
         code = parse_json(reply.text)["code"]
     except (ValueError, TypeError, KeyError):
@@ -70,7 +71,7 @@ def _question(subtask: Subtask, command: MendCode) -> str:
         given["foreach"] = {"items": f"a list of {len(subtask.foreach.items):,} items"}
     return "\n\n".join(
         (
-            f"The subtask: {json.dumps(given, ensure_ascii=False)}",
+            data_block("subtask", json.dumps(given, ensure_ascii=False)),
             data_block("code", command.code),
             data_block("exception", command.reason),
             data_block("traceback", command.detail[-SHOWN_TRACEBACK:]),

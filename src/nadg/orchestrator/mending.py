@@ -12,8 +12,8 @@ from nadg.domain.states import ShardState, is_final
 from nadg.orchestrator.moves import Decision, end_shard, fail_shard, fail_subtask, move_shard
 from nadg.orchestrator.progress import RunProgress, SubtaskProgress
 
-_PLACE = re.compile(r"^(?:item|row) \d+: ")
-"""Which item it was does not make an exception another one."""
+_PLACE = re.compile(r"^(?:item|row) \d+: | \(line \d+\)$")
+"""Which item it was, or which line after a change above it, does not make an exception another one."""
 
 
 def may_mend(run: RunProgress, subtask: SubtaskProgress) -> bool:

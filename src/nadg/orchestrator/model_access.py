@@ -24,23 +24,15 @@ class ModelAccess(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def parse_json(text: str) -> Any:
-    """The JSON value of an answer, with or without a code fence around it. Raises ValueError."""
-    fenced = _FENCE.match(text)
-    return json.loads(fenced.group(1) if fenced else text)
+    """The JSON value of an answer, with or without a code fence around it.
 
-
-def schema_problem(value: object, schema: dict[str, Any]) -> str:
-    """Why a value does not fit a JSON Schema, in one sentence; empty where it does.
-
-    Raises ValueError where the schema itself is none.
+    Raises ValueError where there is none, or one that cannot be kept: nested too deeply, whole numbers of more
+    than 64 bits, halves of characters.
     """
-    import jsonschema
-
+    fenced = _FENCE.match(text)
     try:
-        jsonschema.validate(value, schema)
-    except jsonschema.SchemaError as error:
-        raise ValueError(f"output_schema is no JSON Schema: {error.message}") from error
-    except jsonschema.ValidationError as error:
-        place = "".join(f"[{part!r}]" for part in error.absolute_path)
-        return f"the answer{place} does not fit the schema: {error.message[:300]}"
-    return ""
+        value = json.loads(fenced.group(1) if fenced else text)
+        msgspec.json.encode(value)
+    except (OverflowError, RecursionError, UnicodeEncodeError) as error:
+        raise ValueError(f"it holds a value that cannot be kept: {error}") from error
+    return value

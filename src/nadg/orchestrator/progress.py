@@ -84,6 +84,8 @@ class RunProgress:
     skills: Mapping[str, SkillSpec] = field(default_factory=dict)
     planning: bool = False
     """More subtasks are to come, so the run cannot end yet by itself."""
+    dropped: frozenset[str] = frozenset()
+    """Subtasks that were begun and that the finished plan does without."""
     composing: bool = False
     """A model is composing the answer."""
     max_in_flight: int = DEFAULT_MAX_IN_FLIGHT

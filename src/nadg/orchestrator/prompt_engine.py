@@ -32,14 +32,17 @@ from nadg.domain.model_calls import ModelUsage
 from nadg.domain.outcome import Outcome, OutcomeKind, Receipt
 from nadg.engines.leaving import leave_tasks
 from nadg.engines.protocol import AttemptSink
-from nadg.models.call import ModelCall, Turn
-from nadg.orchestrator.model_access import ModelAccess, parse_json, schema_problem
+from nadg.models.call import ModelCall, Reply, Turn
+from nadg.models.data_block import data_block
+from nadg.models.json_schema import schema_problem
+from nadg.orchestrator.model_access import ModelAccess, parse_json
 from nadg.orchestrator.prompt_parts import FAILED, PromptAssignment, create_call, item_blocks, shared_blocks
 from nadg.orchestrator.values import store_value
 
 MASTER = "master"
 """Who carries prompt work, in receipts."""
 NOTED_ITEMS = 5
+_UNFIT = "Your answer cannot be used. Answer again, with nothing but the JSON; what is wrong with it:"
 
 
 class PromptEngine:
@@ -137,9 +140,9 @@ class _Attempt:
         at = self._clock.now()
         self._sink.event(AttemptLost(attempt_id=self.assignment.attempt_id, worker=MASTER, reason=reason, at=at))
 
-    async def _ask_each(self, items: Sequence[str], shared: Sequence[str]) -> Outcome:
+    async def _ask_each(self, items: Sequence[str | UserError], shared: Sequence[str]) -> Outcome:
         """All items, as many at a time as there is room; one that fails fails alone."""
-        asked = (self._ask([*shared, item]) for item in items)
+        asked = (self._ask_about(item, shared) for item in items)
         answers = await asyncio.gather(*asked, return_exceptions=True)
         results: list[Any] = []
         failures: list[str] = []
@@ -154,27 +157,39 @@ class _Attempt:
         notes = [*failures[:NOTED_ITEMS], *([f"{more} more items have no answer"] if more > 0 else [])]
         return self._outcome("succeeded", result=results, per_item=True, notes=notes)
 
+    async def _ask_about(self, item: str | UserError, shared: Sequence[str]) -> Any:
+        if isinstance(item, UserError):
+            raise item
+        return await self._ask([*shared, item])
+
     async def _ask(self, blocks: Sequence[str]) -> Any:
         """The answer to one question, as a value. Raises the errors of `Door.ask`, and UserError."""
         schema = self.assignment.work.output_schema
         call = create_call(self.assignment, blocks, schema)
         async with self._room:
             self._say_started()
-            text = await self._answer(call)
             if schema is None:
-                return text.strip()
-            value, problem = _checked(text, schema)
-            if problem:
-                value, problem = _checked(await self._answer(_again(call, text, problem)), schema)
-            if problem:
-                raise AnswerUnfit(problem)
-            return value
+                return (await self._answer(call)).text.strip()
+            return await self._fitting(call, schema)
 
-    async def _answer(self, call: ModelCall) -> str:
+    async def _fitting(self, call: ModelCall, schema: dict[str, Any]) -> Any:
+        """An answer of the wanted shape; where the first has another, it is asked for once more."""
+        reply = await self._answer(call)
+        value, problem = _checked(reply.text, schema)
+        if problem:
+            await self._access.door.reject(reply)
+            reply = await self._answer(_again(call, reply.text, problem))
+            value, problem = _checked(reply.text, schema)
+        if problem:
+            await self._access.door.reject(reply)
+            raise AnswerUnfit(problem)
+        return value
+
+    async def _answer(self, call: ModelCall) -> Reply:
         reply = await self._access.door.ask(call, self._access.account)
         self._usage = self._usage.plus(reply.usage)
         self._sink.output(self.assignment.attempt_id, "stdout", reply.text.rstrip("\n") + "\n")
-        return reply.text
+        return reply
 
     def _say_started(self) -> None:
         if not self._started:
@@ -232,7 +247,7 @@ def _again(call: ModelCall, text: str, problem: str) -> ModelCall:
     turns = (
         *call.turns,
         Turn(role="model", text=text),
-        Turn(role="user", text=f"That cannot be used: {problem}. Answer again, with nothing but the JSON."),
+        Turn(role="user", text=f"{_UNFIT}\n{data_block('problem', problem)}"),
     )
     return msgspec.structs.replace(call, turns=turns)
 

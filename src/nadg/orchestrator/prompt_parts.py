@@ -39,8 +39,8 @@ class PromptAssignment(msgspec.Struct, frozen=True, kw_only=True):
     missing: dict[str, str] = {}
 
 
-def item_blocks(piece: Piece, blobs: Blobs) -> list[str] | None:
-    """A block for each item, row or file of a piece; None where the work is done once."""
+def item_blocks(piece: Piece, blobs: Blobs) -> Sequence[str | UserError] | None:
+    """A block for each item, row or file of a piece, or why there is none; None where the work is done once."""
     match piece:
         case Items(values=values):
             items = msgspec.json.decode(read_value(values, blobs), type=list[msgspec.Raw])
@@ -48,7 +48,7 @@ def item_blocks(piece: Piece, blobs: Blobs) -> list[str] | None:
         case Rows():
             return [data_block("row", json.dumps(row, ensure_ascii=False)) for row in _rows(piece, blobs)]
         case Files(files=files):
-            return [file_block(file, blobs) for file in files]
+            return [_readable(file, blobs) for file in files]
         case _:
             return None
 
@@ -61,6 +61,13 @@ def shared_blocks(assignment: PromptAssignment, blobs: Blobs) -> list[str]:
     ]
     blocks += [file_block(file, blobs) for file in assignment.inputs]
     return blocks + [data_block(f"{name} has no result", reason) for name, reason in assignment.missing.items()]
+
+
+def _readable(file: FileRef, blobs: Blobs) -> str | UserError:
+    try:
+        return file_block(file, blobs)
+    except UserError as error:
+        return error
 
 
 def file_block(file: FileRef, blobs: Blobs) -> str:

@@ -24,7 +24,7 @@ def unfounded_claims(text: str, known: Collection[str]) -> list[str]:
 def founded_part(text: str, known: Collection[str]) -> str:
     """The answer without its unfounded claims, and without headings that nothing is left under."""
     kept = [block for block in _blocks(text) if not _is_claim(block) or _is_founded(block, known)]
-    following = [*kept[1:], "# end"]
+    following = [*kept, "# end"][1:]
     whole = [
         block
         for block, after in zip(kept, following, strict=True)

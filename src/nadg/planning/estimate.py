@@ -15,7 +15,7 @@ from nadg.domain.checks.bindings import matching_inputs
 from nadg.domain.inputs import InputFile
 from nadg.domain.model_calls import Purpose
 from nadg.domain.plan import Foreach, Plan, PromptWork, Subtask
-from nadg.domain.shards import MIN_AUTO_ROWS, automatic_shard_size
+from nadg.domain.shards import MIN_AUTO_ROWS, MIN_PROMPT_ROWS, automatic_shard_size
 
 CHARACTERS_PER_TOKEN = 3.5
 USUAL_OUTPUT_TOKENS = 300
@@ -84,7 +84,7 @@ class _Repeats(msgspec.Struct, frozen=True, kw_only=True):
 def estimate_plan(plan: Plan, inputs: Sequence[InputFile], *, answer: bool = True) -> PlanEstimate:
     """What the plan will take. `answer` says whether a model composes the answer."""
     files = {one.name: one for one in inputs}
-    repeats = {one.id: _repeats(one.foreach, files) for one in plan.subtasks}
+    repeats = {one.id: _repeats(one, files) for one in plan.subtasks}
     found = [
         _prompt_calls(one, one.work, repeats[one.id], files)
         for one in plan.subtasks
@@ -141,7 +141,8 @@ def _readable_characters(file: InputFile) -> int:
     return min(file.blob.size, _MOST_FILE_CHARACTERS) if file.kind in ("table", "text") else len(file.name)
 
 
-def _repeats(foreach: Foreach | None, files: Mapping[str, InputFile]) -> _Repeats:
+def _repeats(subtask: Subtask, files: Mapping[str, InputFile]) -> _Repeats:
+    foreach = subtask.foreach
     if foreach is None:
         return _Repeats(times=1, shards=1, characters=0)
     if foreach.items is not None:
@@ -154,7 +155,8 @@ def _repeats(foreach: Foreach | None, files: Mapping[str, InputFile]) -> _Repeat
     table = files.get(foreach.rows_of or "")
     if table is None or table.rows is None:
         return _Repeats(times=1, shards=1, characters=0, known=False)
-    return _counted(table.rows, _row_characters(table), foreach, MIN_AUTO_ROWS)
+    smallest = MIN_PROMPT_ROWS if isinstance(subtask.work, PromptWork) else MIN_AUTO_ROWS
+    return _counted(table.rows, _row_characters(table), foreach, smallest)
 
 
 def _row_characters(table: InputFile) -> float:

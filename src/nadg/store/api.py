@@ -171,6 +171,10 @@ class ModelAnswers(Protocol):
         """Keep it; a later one for the same key takes its place."""
         ...
 
+    async def forget(self, key: str) -> None:
+        """Keep it no longer; harmless where there is none."""
+        ...
+
 
 class Store(Protocol):
     """Everything a master remembers."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 
-from sqlalchemy import Connection, RowMapping, bindparam, select, update
+from sqlalchemy import Connection, RowMapping, bindparam, delete, select, update
 
 from nadg.domain.clock import Clock
 from nadg.domain.model_calls import StoredAnswer
@@ -26,6 +26,7 @@ _PUT = _fresh.on_conflict_do_update(
 _TOUCH = (
     update(model_answers).where(model_answers.c.key == bindparam("b_key")).values(last_used_at=bindparam("b_now"))
 )
+_FORGET = delete(model_answers).where(model_answers.c.key == bindparam("b_key"))
 
 
 class SqlModelAnswers:
@@ -56,6 +57,9 @@ class SqlModelAnswers:
             "last_used_at": now,
         }
         await self._database.write(lambda connection: connection.execute(_PUT, row))
+
+    async def forget(self, key: str) -> None:
+        await self._database.write(lambda connection: connection.execute(_FORGET, {"b_key": key}))
 
 
 def _find(connection: Connection, key: str) -> RowMapping | None:

@@ -20,7 +20,7 @@ from nadg.store.codec import encode
 from nadg.store.guards import Row
 from nadg.store.tables import runs
 
-_READ = select(runs.c.plan, runs.c.planning, runs.c.state).where(runs.c.id == bindparam("b_run"))
+_READ = select(runs.c.plan, runs.c.planner, runs.c.planning, runs.c.state).where(runs.c.id == bindparam("b_run"))
 _WRITE = (
     update(runs)
     .where(
@@ -28,7 +28,7 @@ _WRITE = (
         runs.c.lease_owner == bindparam("b_owner"),
         runs.c.lease_term == bindparam("b_term"),
     )
-    .values(plan=bindparam("b_plan"), planning=bindparam("b_planning"))
+    .values(plan=bindparam("b_plan"), planner=bindparam("b_planner"), planning=bindparam("b_planning"))
 )
 
 
@@ -74,6 +74,7 @@ class Redefinition(_Edit, frozen=True):
 class Settling(_Edit, frozen=True):
     goal: str
     answer: str
+    planner: str
 
 
 class Mending(_Edit, frozen=True):
@@ -98,7 +99,7 @@ def settling(lease: Lease, change: PlanSettled) -> Settling:
     """Raises ValueError on a goal or an id that no plan may have."""
     anything = Subtask(id=change.answer, work=PythonWork(kind="python", code="pass"))
     Plan(goal=change.goal, subtasks=(anything,), answer=change.answer)
-    return Settling(lease, change.goal, change.answer)
+    return Settling(lease, change.goal, change.answer, change.planner)
 
 
 def mending(lease: Lease, change: CodeChanged) -> Mending:
@@ -134,7 +135,7 @@ class _StoredPlan:
         row = connection.execute(_READ, {"b_run": lease.run_id}).one()
         self._lease = lease
         self._state, self._planning = RunState(row.state), bool(row.planning)
-        self._plan = _decode_plan(row.plan)
+        self._plan, self._planner = _decode_plan(row.plan), row.planner
         self._places: dict[str, int] = {}
         self.new_subtasks: list[Row] = []
 
@@ -145,6 +146,7 @@ class _StoredPlan:
             "b_owner": lease.owner,
             "b_term": lease.term,
             "b_plan": encode(self._plan),
+            "b_planner": self._planner,
             "b_planning": self._planning,
         }
 
@@ -160,6 +162,7 @@ class _StoredPlan:
                 self._require_planning("settled")
                 self._place(edit.answer)
                 self._plan.goal, self._plan.answer = edit.goal, edit.answer
+                self._planner = edit.planner or self._planner
                 self._planning = False
             case Mending():
                 self._mend(edit)

@@ -83,6 +83,7 @@ class BreakOff(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     status: int = 503
     message: str = OVERLOADED
     chunk: int = 12
+    tokens_per_second: float | None = None
 
 
 class DropConnection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

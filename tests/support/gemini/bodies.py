@@ -47,7 +47,8 @@ def speech_of(answer: Say | Truncate | BreakOff | DropConnection | Hang, request
             return Speech(text=text[:at], chunk=chunk, finish="MAX_TOKENS", tokens_per_second=pace)
         case BreakOff(text=text, after=after, chunk=chunk):
             fail = Fail(answer.status, message=answer.message)
-            return Speech(text=text[:after], chunk=chunk, finish=None, broken_by=fail)
+            pace = answer.tokens_per_second
+            return Speech(text=text[:after], chunk=chunk, finish=None, tokens_per_second=pace, broken_by=fail)
         case DropConnection(text=text, after=after, chunk=chunk):
             return Speech(text=text[:after], chunk=chunk, finish=None, broken_by=answer)
         case Hang(text=text, chunk=chunk):

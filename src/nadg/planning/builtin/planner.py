@@ -28,8 +28,8 @@ _FILE_NAME = re.compile(
 )
 _SUGGESTED = 8
 _HINT = (
-    "this version understands the words of its skills only (a language model is to lift this limit in a later "
-    "one): see `nadg skills`, or write a plan file (--plan)"
+    "the built-in planner understands the words of its skills only: see `nadg skills`, set up a language model "
+    "(docs/MODELS.md), or write a plan file (--plan)"
 )
 
 

@@ -19,11 +19,7 @@ from nadg.domain.checks.skills import skill_problems
 from nadg.domain.inputs import InputFile
 from nadg.domain.plan import MAX_SUBTASKS, PromptWork, PythonWork, Subtask
 from nadg.domain.skill import SkillSpec
-
-
-def serves_prompt(work: PromptWork, serves: Callable[[str], bool]) -> bool:
-    """Whether the model that a prompt names is configured; most name none."""
-    return work.model is None or serves(work.model)
+from nadg.planning.prompts import flaws_of_prompt, only_configured
 
 
 class FitSubtasks:
@@ -36,7 +32,7 @@ class FitSubtasks:
         self, skills: Mapping[str, SkillSpec], inputs: Sequence[InputFile], serves: Callable[[str], bool]
     ) -> None:
         """`serves` says whether a model is configured."""
-        self._serves = serves
+        self._flaw_of_model = only_configured(serves)
         self._no_hints = Suggestions(budget=0)
         self._fit: dict[str, Draft] = {}
         self._around = Surroundings(
@@ -97,7 +93,7 @@ class FitSubtasks:
         crossing = itertools.chain(
             binding_problems(draft, self._around), skill_problems(draft, self._around.skills, self._around)
         )
-        if isinstance(draft.work, PromptWork) and not serves_prompt(draft.work, self._serves):
+        if isinstance(draft.work, PromptWork) and any(flaws_of_prompt(draft.work, self._flaw_of_model)):
             return False
         return next(crossing, None) is None and self._code_compiles(draft)
 

@@ -1,8 +1,8 @@
 """What a model is shown of the inputs: enough to plan with, never whole files, all of it bounded.
 
 What it says of a file is as untrusted as the file: names, columns and cells may hold anything. It belongs
-into a fence (`nadg.planning.llm.fence`), and names and cells stand as JSON text, so that a reader can tell
-where one ends.
+into a block of data (`nadg.models.data_block`), and names and cells stand as JSON text, so that a reader can
+tell where one ends.
 """
 
 from __future__ import annotations
