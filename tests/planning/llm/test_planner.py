@@ -182,7 +182,7 @@ def test_three_answers_without_a_plan_are_one_clear_failure(text: str, said: str
     with pytest.raises(PlanningFailed, match=said) as caught:
         desk.plan()
     assert desk.door.remaining == 1
-    assert str(caught.value).startswith(f"{FAKE_MODEL} wrote no plan that can run in 3 answers; ")
+    assert str(caught.value).startswith(f"{FAKE_MODEL} wrote no plan that can run in 3 answers (")
     for way_out in ("--plan", "--planner builtin"):
         assert way_out in str(caught.value)
     assert isinstance(caught.value, PlanInvalid)
