@@ -14,8 +14,8 @@ import psutil
 import pytest
 
 from tests.cli.model_terminal import GOOD, KEY, LITE, Terminal, prepare, prompt
-from tests.cli.test_flows import ended, read_until
 from tests.support.gemini import Answer, BlockPrompt, Fail, Hang, RateLimit, Truncate
+from tests.support.nadg_folder import ended, read_until
 
 
 @pytest.fixture
