@@ -16,9 +16,13 @@ from typing import TypeVar
 import msgspec
 import pytest
 
+from nadg.bootstrap.grid import open_grid
+from nadg.bootstrap.quiet import QuietWatcher
 from nadg.domain.blob import BlobRef
 from nadg.domain.errors import AnswerUnfit, UserError
 from nadg.domain.plan import Plan, SkillWork
+from nadg.domain.run import RunOptions, RunRecord
+from nadg.domain.states import RunState
 from nadg.models.call import ModelCall, Reply, Turn
 from nadg.models.configuration import ModelSettings
 from nadg.models.fake import FakeAnswerCache
@@ -26,6 +30,7 @@ from nadg.models.gateway import Gateway, open_gateway
 from nadg.planning.builtin import plan_command
 from nadg.planning.inspect import inspect_input
 from nadg.planning.llm.small import plan_small
+from nadg.settings import Settings
 from nadg.skills.registry import builtin_skills
 from tests.models.doors import NotingAccount
 from tests.support.real_model import MODEL, RealModel
@@ -90,11 +95,12 @@ def names_in(plan: Plan) -> set[str]:
 
 
 @pytest.mark.timeout(400)
-def test_a_real_model_streams_plans_and_does_prompt_work(real_model: RealModel) -> None:
+def test_a_real_model_streams_plans_and_does_prompt_work(real_model: RealModel, tmp_path: Path) -> None:
     """One test, so that one server does, however many processes the tests are spread over."""
     an_answer_is_streamed_and_counted(real_model)
     commands_that_the_words_do_not_settle_become_plans(real_model)
-    prompt_work_keeps_to_its_schema(real_model)
+    answers_keep_to_their_schema(real_model)
+    a_run_has_prompts_answered_item_by_item(real_model, tmp_path)
 
 
 def an_answer_is_streamed_and_counted(real_model: RealModel) -> None:
@@ -135,7 +141,7 @@ def commands_that_the_words_do_not_settle_become_plans(real_model: RealModel) ->
     assert right >= 2
 
 
-def prompt_work_keeps_to_its_schema(real_model: RealModel) -> None:
+def answers_keep_to_their_schema(real_model: RealModel) -> None:
     account = NotingAccount()
     schema = {
         "type": "object",
@@ -155,3 +161,32 @@ def prompt_work_keeps_to_its_schema(real_model: RealModel) -> None:
     assert [sorted(one) for one in answers] == [["sentiment"]] * len(REVIEWS)
     assert {one["sentiment"] for one in answers} <= {"positive", "negative", "unclear"}
     assert sum(one["sentiment"] == wanted for one, (_, wanted) in zip(answers, REVIEWS, strict=True)) >= 4
+
+
+def a_run_has_prompts_answered_item_by_item(real_model: RealModel, folder: Path) -> None:
+    """A plan file with prompt work and python, on a real grid."""
+    mood = {"type": "string", "enum": ["good", "bad"]}
+    ask = {"kind": "prompt", "prompt": "Is the mood good or bad?", "output_schema": mood, "max_output_tokens": 32}
+    count = {"kind": "python", "code": "result = sorted(needs['moods'])"}
+    document = {
+        "subtasks": [
+            {"id": "moods", "foreach": {"items": [text for text, _ in REVIEWS[:3]]}, "work": ask},
+            {"id": "count", "needs": ["moods"], "work": count},
+        ]
+    }
+    plan = folder / "plan.json"
+    plan.write_text(json.dumps(document))
+
+    async def run() -> RunRecord:
+        settings = Settings(home=folder / "home", model=f"openai:{MODEL}", openai_base_url=real_model.base_url)
+        async with open_grid(settings, workers=1) as grid:
+            return await grid.run(await grid.plan(None, plan, []), RunOptions(), QuietWatcher())
+
+    record = asyncio.run(run())
+    assert record.state is RunState.SUCCEEDED, record.reason
+    result = record.subtasks[1].result
+    assert result is not None
+    assert set(json.loads(result.inline or b"")) <= {"good", "bad"}
+    assert record.usage.answers >= 3
+    assert record.usage.models == (f"openai:{MODEL}",)
+    assert record.usage.cost_usd == 0, "a server on this machine costs nothing"
