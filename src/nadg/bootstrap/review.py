@@ -12,6 +12,7 @@ from nadg.bootstrap.models import model_settings
 from nadg.bootstrap.planning import PlannedRun
 from nadg.domain.errors import PlanInvalid
 from nadg.domain.model_calls import Purpose
+from nadg.domain.model_names import checked_model
 from nadg.domain.plan import Plan, PromptWork, PythonWork
 from nadg.domain.tier import Tier, strongest
 from nadg.domain.validate import parse_plan
@@ -122,11 +123,20 @@ def edited_run(text: str, planned: PlannedRun) -> PlannedRun:
     models = written_by_model(planned.planner) or has_prompts(planned.plan)
     document = parse_text(text, "the edited plan.yaml")
     plan = parse_plan(document, skills=load_registry().specs, inputs=planned.inputs, models=models)
-    if problems := prompt_problems(plan, lambda _: ""):
+    if problems := prompt_problems(plan, _flaw_of_name):
         raise PlanInvalid(problems)
     planner = planned.planner if planned.planner.endswith(EDITED) else planned.planner + EDITED
     by_model = written_by_model(planned.planner)
     return msgspec.structs.replace(planned, plan=plan, planner=planner if by_model else planned.planner)
+
+
+def _flaw_of_name(model: str) -> str:
+    """Whether it can be asked shows when it is; that it names a model must be sure before."""
+    try:
+        checked_model(model)
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 def has_prompts(plan: Plan) -> bool:
