@@ -19,6 +19,7 @@ from nadg.domain.blob import Blobs, FileRef
 from nadg.domain.changes import Change
 from nadg.domain.clock import Clock
 from nadg.domain.errors import ModelUnavailable, UserError
+from nadg.domain.model_names import PROMPTS_NEED_A_MODEL
 from nadg.domain.plan import PromptWork
 from nadg.domain.run import Lease, NewRun
 from nadg.domain.skill import SkillSpec
@@ -34,8 +35,6 @@ from nadg.orchestrator.prompt_parts import PromptAssignment
 
 CANCEL_POLL_SECONDS = 1.0
 """How often the store is asked whether another process wants the run cancelled."""
-
-NO_MODEL = "prompt work needs a language model, and none is configured: set GEMINI_API_KEY, or NADG_MODEL"
 
 BUSY_IN_FLIGHT = 32
 """With so many attempts under way, events are let gather for a moment: fewer, larger transactions."""
@@ -217,7 +216,7 @@ class RunLoop:
 
     async def _ask_model(self, assignment: PromptAssignment) -> None:
         if self._models is None:
-            raise UserError(NO_MODEL)
+            raise UserError(PROMPTS_NEED_A_MODEL)
         await self._models.prompts.submit(assignment, self)
 
     async def _prepare(self, subtask: SubtaskProgress) -> None:
