@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
 from pathlib import Path
 
-import msgspec
 import pytest
 from pydantic import SecretStr
 
@@ -16,6 +14,7 @@ from nadg.domain.model_calls import Budget, Purpose
 from nadg.domain.model_names import DEFAULT_MODEL
 from nadg.domain.run import RunOptions
 from nadg.domain.tier import Tier
+from nadg.planning.estimate import CallEstimate, PlanEstimate
 from nadg.settings import Settings
 
 KEY = SecretStr("k")
@@ -85,18 +84,21 @@ def test_a_plan_that_someone_is_asked_about_is_waited_for(
     assert must_wait_for_plan(review=review, yes=yes, tier=tier) is waits
 
 
-class Counted(msgspec.Struct, frozen=True, kw_only=True):
-    purpose: Purpose = "prompt"
-    model: str | None = None
-    calls: int = 10
-    input_tokens: int = 1000
-    output_tokens: int = 100
+def calls(purpose: Purpose = "prompt", *, model: str | None = None, count: int = 10) -> CallEstimate:
+    return CallEstimate(
+        subtask_id="a",
+        purpose=purpose,
+        model=model,
+        calls=count,
+        input_tokens=1000,
+        output_tokens=100,
+        most_output_tokens=2048,
+        at_least=False,
+    )
 
 
-class Whole(msgspec.Struct, frozen=True, kw_only=True):
-    by_subtask: Sequence[Counted]
-    shards: int = 3
-    at_least: bool = False
+def whole(*parts: CallEstimate) -> PlanEstimate:
+    return PlanEstimate(by_subtask=parts, shards=3, at_least=False)
 
 
 def test_an_estimate_is_priced_only_where_all_of_it_is() -> None:
@@ -108,9 +110,7 @@ def test_an_estimate_is_priced_only_where_all_of_it_is() -> None:
     def model_for(purpose: Purpose) -> str:
         return "google:cheap" if purpose == "prompt" else "google:dear"
 
-    counted = Whole(by_subtask=(Counted(), Counted(purpose="answer", calls=1)))
-    found = priced(counted, model_for, cost)
+    found = priced(whole(calls(), calls("answer", count=1)), model_for, cost)
     assert (found.calls, found.input_tokens, found.output_tokens, found.shards) == (11, 2000, 200, 3)
     assert found.cost_usd == pytest.approx(1.1011)
-    unknown = priced(Whole(by_subtask=(Counted(), Counted(model="openai:own"))), model_for, cost)
-    assert (unknown.cost_usd, unknown.priced) == (None, False)
+    assert priced(whole(calls(), calls(model="openai:own")), model_for, cost).cost_usd is None

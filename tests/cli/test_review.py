@@ -179,6 +179,13 @@ def test_every_problem_is_shown_and_the_text_is_there_again() -> None:
     assert "text.sentiment" in seen.lines[0]
 
 
+def test_an_edit_that_names_no_model_is_told_before_it_runs() -> None:
+    prompt = "subtasks:\n  - {id: seven, work: {kind: prompt, prompt: Say it., model: gpt}}\n"
+    found, seen = review(ScriptedPerson(["e", "n"], [lambda _: prompt]))
+    assert found is None
+    assert "subtasks[0].work.model: 'gpt' is no model; write PROVIDER:NAME" in seen.lines[0]
+
+
 @pytest.mark.parametrize("text", ["subtasks: [", "[]", "a: &b c"])
 def test_a_broken_edit_may_be_given_up(text: str) -> None:
     person = ScriptedPerson(["e", "n"], [lambda _: text])

@@ -98,8 +98,7 @@ class Estimate:
     input_tokens: int = 9000
     output_tokens: int = 2000
     cost_usd: float | None = 0.0031
-    priced: bool = True
-    shards: int | None = 4
+    shards: int = 4
 
 
 @pytest.mark.parametrize(
@@ -107,14 +106,13 @@ class Estimate:
     [
         (Estimate(), "12 calls, about 9,000 tokens in and 2,000 out, $0.0031, 4 shards"),
         (
-            Estimate(at_least=True, calls=1, shards=None),
-            "at least 1 call, about 9,000 tokens in and 2,000 out, at least $0.0031",
+            Estimate(at_least=True, calls=1),
+            "at least 1 call, about 9,000 tokens in and 2,000 out, at least $0.0031, 4 shards",
         ),
         (
-            Estimate(cost_usd=None, priced=False),
+            Estimate(cost_usd=None),
             "12 calls, about 9,000 tokens in and 2,000 out, price unknown, 4 shards",
         ),
-        (Estimate(priced=False), "12 calls, about 9,000 tokens in and 2,000 out, price unknown, 4 shards"),
         (Estimate(calls=0), "no calls of a language model, 4 shards"),
     ],
 )

@@ -160,6 +160,16 @@ def test_a_run_that_nobody_can_plan_to_its_end_fails_and_keeps_what_is_done(grid
     assert done.asked("answer") == []
 
 
+def test_what_planning_took_is_known_where_the_run_ends_first(grid: ModelGrid) -> None:
+    """The stream is held for good; the subtask that it began with fails."""
+    text = plan(python("a", "raise SystemExit('no')"), B, C, answer="c")
+    held = Ended("never", chunk=-(-len(text) // CHUNK))
+    done = grid.run("stop", gate=held.gate, plan=Say(text, chunk=CHUNK, tokens_per_second=1), repair=DOWN)
+    assert done.document["state"] == "failed"
+    assert [one["state"] for one in done.calls("plan")] == ["failed"]
+    assert "given up" in done.calls("plan")[0]["reason"]
+
+
 @pytest.mark.usefixtures("short_pauses")
 def test_who_wants_a_model_only_gets_no_other_planner(tmp_path: Path) -> None:
     with (

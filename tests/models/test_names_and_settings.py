@@ -12,7 +12,6 @@ from nadg.models.configuration import (
     check_models,
     is_loopback,
     is_near,
-    pick_google_key,
 )
 
 SECRET = "AQ.nobody-may-see-this"
@@ -80,13 +79,6 @@ def test_loopback_is_nearer_than_near() -> None:
     assert not is_loopback("http://10.0.0.1/v1")
     assert not is_loopback("http://127.0.0.1.example.com/v1")
     assert not is_near("http://127.0.0.1@example.com/v1")
-
-
-def test_google_s_own_variable_beats_the_other() -> None:
-    both = {"GOOGLE_API_KEY": "a", "GEMINI_API_KEY": "b"}
-    assert pick_google_key(both) == (ApiKey("a"), "GOOGLE_API_KEY")
-    assert pick_google_key({"GOOGLE_API_KEY": " ", "GEMINI_API_KEY": "b"}) == (ApiKey("b"), "GEMINI_API_KEY")
-    assert pick_google_key({}) == (ApiKey(), "GEMINI_API_KEY")
 
 
 def test_a_key_is_not_shown() -> None:

@@ -261,6 +261,6 @@ def test_prompt_work_without_a_model_fails_with_what_to_do(tmp_path: Path) -> No
                     watcher=stage.seen,
                 ).run()
                 record = await stage.record()
-                assert "none is configured: set GEMINI_API_KEY, or NADG_MODEL" in record.reason
+                assert "none is configured; set GEMINI_API_KEY or NADG_MODEL" in record.reason
 
     asyncio.run(inside())

@@ -249,3 +249,35 @@ def test_a_cancelled_attempt_ends_as_lost_and_leaves_nothing_behind(trial: Calla
 
     asyncio.run(inside())
     assert [type(event) for event in one.sink.events] == [AttemptStarted, AttemptLost]
+
+
+class CountedBlobs(BlobFolder):
+    """Counts how often a file was read."""
+
+    reads = 0
+
+    def path(self, sha256: str) -> Path:
+        self.reads += 1
+        return super().path(sha256)
+
+
+def test_only_attempts_that_may_ask_hold_their_data(tmp_path: Path) -> None:
+    blobs, sink, door = CountedBlobs(tmp_path / "blobs"), Sink(), StuckDoor()
+    notes = FileRef(name="notes.txt", blob=blobs.put(b"long " * 1000))
+    work = PromptWork(kind="prompt", prompt="Say it.")
+
+    async def inside() -> None:
+        access = ModelAccess(door=door, account=SilentAccount("r"), concurrency=1)
+        async with PromptEngine(access, blobs, CLOCK, on_budget_spent=lambda _: None) as engine:
+            for number in range(20):
+                name = f"r/ask/{number}/1"
+                await engine.submit(
+                    PromptAssignment(attempt_id=name, subtask_id="ask", work=work, piece=Whole(), inputs=(notes,)),
+                    sink,
+                )
+            await door.asked.wait()
+            assert blobs.reads == 1
+            await engine.cancel("r/ask/7/1")
+
+    asyncio.run(inside())
+    assert sum(isinstance(event, AttemptLost) for event in sink.events) == 20

@@ -12,7 +12,6 @@ from nadg.domain.run import RunOptions
 from nadg.domain.tier import Tier
 from nadg.settings import Settings
 
-MAX_REPAIRS = 5
 DEFAULT_REPAIRS = 2
 """Of code that a model wrote; code of a plan file is left as its author wrote it."""
 NO_MODEL_PLANNERS = ("builtin", "file")

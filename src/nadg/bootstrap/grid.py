@@ -153,7 +153,8 @@ class Grid:
                 options=self._checked(options_of_run(options, self._wishes, by_model=True), plan),
                 planning=True,
             )
-            return await self._carry_out(new, watcher, account, lambda loop: stream.feed(loop, tell_estimate))
+            await self._carry_out(new, watcher, account, lambda loop: stream.feed(loop, tell_estimate))
+        return await self._store.runs.get(run_id)  # where it ended first, planning is settled only now
 
     async def _run_whole(
         self,

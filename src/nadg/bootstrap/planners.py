@@ -44,7 +44,7 @@ class Planners:
         small: bool = False,
         flaw_of_model: FlawOfModel = lambda _: "",
     ) -> None:
-        """`model` is the one that plans, for people; `choice` `auto` means a model where there is one.
+        """`model` is the one that plans, empty where none does; `choice` `auto` means a model where there is one.
 
         `small` asks it for no more than a small model can do; `flaw_of_model` tells why a model that a plan file
         names cannot be asked.
@@ -53,7 +53,7 @@ class Planners:
         self.has_model = door is not None
         """Whether plans may hold prompt work."""
         self._blobs, self._choice, self._model = blobs, choice, model
-        self._door = None if choice == BUILTIN else door
+        self._door = door if model and choice != BUILTIN else None
         self._labels, self._small, self._flaw_of_model = labels, small, flaw_of_model
 
     def check_prompts(self, plan: Plan) -> None:

@@ -14,7 +14,7 @@ import msgspec
 from nadg.bootstrap.asked import ModelWishes, models_for
 from nadg.bootstrap.home import Home
 from nadg.bootstrap.models import Notice, has_models, model_settings, open_account, open_models, say_nothing
-from nadg.bootstrap.planners import BUILTIN, Planners
+from nadg.bootstrap.planners import Planners
 from nadg.domain.blob import BlobRef
 from nadg.domain.clock import Clock, SystemClock
 from nadg.domain.errors import UserError
@@ -147,7 +147,7 @@ def create_planners(
         blobs,
         door,
         choice=wishes.planner or settings.planner,
-        model=next(iter(models_for("plan", settings, wishes)), BUILTIN),
+        model=next(iter(models_for("plan", settings, wishes)), ""),
         labels=labels,
         small=settings.model_style == "small",
         flaw_of_model=lambda model: flaw_of_asking(named, model),

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable
 
 import msgspec
 
@@ -12,11 +11,12 @@ from nadg.bootstrap.models import model_settings
 from nadg.bootstrap.planning import PlannedRun
 from nadg.domain.errors import PlanInvalid
 from nadg.domain.model_calls import Purpose
+from nadg.domain.model_names import checked_model
 from nadg.domain.plan import Plan, PromptWork, PythonWork
 from nadg.domain.tier import Tier, strongest
 from nadg.domain.validate import parse_plan
 from nadg.models.prices import price_list
-from nadg.planning.estimate import estimate_plan
+from nadg.planning.estimate import PlanEstimate, estimate_plan
 from nadg.planning.file import dump_plan, parse_text
 from nadg.planning.prompts import prompt_problems
 from nadg.settings import Settings
@@ -34,63 +34,26 @@ class RunEstimate(msgspec.Struct, frozen=True, kw_only=True):
     input_tokens: int
     output_tokens: int
     cost_usd: float | None
-    priced: bool
-    """Whether the prices of all models are known."""
-    shards: int | None
-    """Units that are dispatched; None where nobody counted them."""
-
-
-class CountedCalls(Protocol):
-    """The calls that some part of a plan takes."""
-
-    @property
-    def purpose(self) -> Purpose: ...
-
-    @property
-    def model(self) -> str | None:
-        """None: the one that the settings name for the purpose."""
-        ...
-
-    @property
-    def calls(self) -> int: ...
-
-    @property
-    def input_tokens(self) -> int: ...
-
-    @property
-    def output_tokens(self) -> int: ...
-
-
-class CountedPlan(Protocol):
-    """What a plan takes, before prices."""
-
-    @property
-    def by_subtask(self) -> Sequence[CountedCalls]: ...
-
-    @property
-    def shards(self) -> int: ...
-
-    @property
-    def at_least(self) -> bool: ...
+    """None where the price of any of the models is not known."""
+    shards: int
+    """Units that are dispatched."""
 
 
 Cost = Callable[[str, int, int], float | None]
 """US dollars of a model for so many tokens in and out; None where its price is not known."""
 
 
-def priced(counted: CountedPlan, model_for: Callable[[Purpose], str], cost: Cost) -> RunEstimate:
+def priced(counted: PlanEstimate, model_for: Callable[[Purpose], str], cost: Cost) -> RunEstimate:
     """The whole of it; the price of all is known only where that of every part is."""
     parts = counted.by_subtask
     costs = [cost(one.model or model_for(one.purpose), one.input_tokens, one.output_tokens) for one in parts]
     known = [one for one in costs if one is not None]
-    is_priced = len(known) == len(costs)
     return RunEstimate(
-        calls=sum(one.calls for one in parts),
+        calls=counted.calls,
         at_least=counted.at_least,
-        input_tokens=sum(one.input_tokens for one in parts),
-        output_tokens=sum(one.output_tokens for one in parts),
-        cost_usd=sum(known) if is_priced else None,
-        priced=is_priced,
+        input_tokens=counted.input_tokens,
+        output_tokens=counted.output_tokens,
+        cost_usd=sum(known) if len(known) == len(costs) else None,
         shards=counted.shards,
     )
 
@@ -122,11 +85,20 @@ def edited_run(text: str, planned: PlannedRun) -> PlannedRun:
     models = written_by_model(planned.planner) or has_prompts(planned.plan)
     document = parse_text(text, "the edited plan.yaml")
     plan = parse_plan(document, skills=load_registry().specs, inputs=planned.inputs, models=models)
-    if problems := prompt_problems(plan, lambda _: ""):
+    if problems := prompt_problems(plan, _flaw_of_name):
         raise PlanInvalid(problems)
     planner = planned.planner if planned.planner.endswith(EDITED) else planned.planner + EDITED
     by_model = written_by_model(planned.planner)
     return msgspec.structs.replace(planned, plan=plan, planner=planner if by_model else planned.planner)
+
+
+def _flaw_of_name(model: str) -> str:
+    """Whether it can be asked shows when it is; that it names a model must be sure before."""
+    try:
+        checked_model(model)
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 def has_prompts(plan: Plan) -> bool:

@@ -88,11 +88,12 @@ class PlanStream:
         return last if writer in (None, last) else f"{writer}, then {last}"
 
     async def feed(self, run: PlannedRunLoop, whole: Callable[[Plan], None]) -> None:
-        """Tell a run that began with the first subtask how its plan goes on, until that is whole."""
+        """Tell a run that began with the first subtask how its plan goes on, then `whole` what it is."""
         while True:
             match await self._coming.get():
                 case Planned(plan=plan, planner=planner):
                     run.tell(ev.PlanFinished(plan=plan, planner=self._all_planners(planner)))
+                    whole(plan)
                     return
                 case NadgError() as error:
                     run.tell(ev.PlanningFailed(reason=str(error)))

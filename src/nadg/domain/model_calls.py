@@ -59,10 +59,6 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
     tokens: int | None = None
     """In and out together."""
 
-    @property
-    def bounded(self) -> bool:
-        return self.usd is not None or self.tokens is not None
-
 
 CallState = Literal["charged", "answered", "failed", "cached"]
 """`charged`: sent, and nothing is known of its end (it counts with what was set aside for it)."""

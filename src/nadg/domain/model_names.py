@@ -15,6 +15,11 @@ PROVIDERS: tuple[Provider, ...] = get_args(Provider)
 DEFAULT_MODEL = "google:gemini-3.5-flash-lite"
 """Asked where a Gemini key is set and no model is named."""
 NO_MODEL = "none"
+"""In a model's place: ask none."""
+PROMPTS_NEED_A_MODEL = (
+    "prompt work needs a language model, and none is configured; set GEMINI_API_KEY or NADG_MODEL (--model none "
+    "asks none), or use a skill or python"
+)
 _LONGEST = 200
 
 

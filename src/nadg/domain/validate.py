@@ -22,16 +22,13 @@ from nadg.domain.checks.plain import Unbearable, leaf_problems
 from nadg.domain.checks.skills import skill_problems
 from nadg.domain.errors import PlanInvalid
 from nadg.domain.inputs import InputFile
+from nadg.domain.model_names import PROMPTS_NEED_A_MODEL
 from nadg.domain.plan import MAX_SUBTASKS, Plan, PromptWork, PythonWork, Subtask
 from nadg.domain.problems import Problem
 from nadg.domain.skill import SkillSpec
 
 MAX_PROBLEMS = 500
 """After this many the search ends: whoever mends these will see the next ones."""
-_NO_MODEL = (
-    "prompt work needs a language model, and none is configured; set GEMINI_API_KEY or NADG_MODEL (--model none "
-    "asks none), or use a skill or python"
-)
 _NO_LABELS = "prompt work is done at the master, not on a worker, so it has no labels; take them out"
 _ANY_SUBTASK = Subtask(id="any", work=PythonWork(kind="python", code="pass"))
 
@@ -131,7 +128,7 @@ def _crossing_problems(
         yield from binding_problems(draft, around)
         yield from skill_problems(draft, skills, around)
         if isinstance(draft.work, PromptWork) and not models:
-            yield draft.problem(("work", "kind"), _NO_MODEL)
+            yield draft.problem(("work", "kind"), PROMPTS_NEED_A_MODEL)
         if isinstance(draft.work, PromptWork) and draft.whole is not None and draft.whole.labels:
             yield draft.problem(("labels",), _NO_LABELS)
     yield from code_problems(drafts)

@@ -119,14 +119,6 @@ class ModelSettings(msgspec.Struct, frozen=True, kw_only=True):
         return not (provider == "openai" and is_near(self.openai_base_url))
 
 
-def pick_google_key(environment: Mapping[str, str]) -> tuple[ApiKey, str]:
-    """The key and the variable that it stands in: GOOGLE_API_KEY beats GEMINI_API_KEY, as at the provider."""
-    for variable in ("GOOGLE_API_KEY", "GEMINI_API_KEY"):
-        if key := ApiKey(environment.get(variable, "")):
-            return key, variable
-    return ApiKey(), KEY_VARIABLES["google"]
-
-
 def check_models(settings: ModelSettings) -> tuple[ModelName, ...]:
     """Every model that is named, parsed. Raises UserError for the first that is none."""
     return tuple(_parsed(name, setting) for name, setting in settings.all_models().items())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Sequence
 
@@ -46,7 +47,7 @@ async def compose_by_model(run: RunProgress, command: str, access: ModelAccess, 
     shorten = _Shortener(command, access)
     blocks = []
     for one in done:
-        text = await shorten(one.spec.id, _result_text(one, blobs), share)
+        text = await shorten(one.spec.id, await asyncio.to_thread(_result_text, one, blobs), share)
         blocks.append(data_block(f"result of [{one.spec.id}] {one.spec.name}", text))
     missing = [f"[{one.spec.id}] {one.state}: {one.reason}" for one in subtasks if one not in done and one.reason]
     if missing:

@@ -19,6 +19,7 @@ from nadg.domain.blob import Blobs, FileRef
 from nadg.domain.changes import Change
 from nadg.domain.clock import Clock
 from nadg.domain.errors import ModelUnavailable, UserError
+from nadg.domain.model_names import PROMPTS_NEED_A_MODEL
 from nadg.domain.plan import PromptWork
 from nadg.domain.run import Lease, NewRun
 from nadg.domain.skill import SkillSpec
@@ -34,8 +35,6 @@ from nadg.orchestrator.prompt_parts import PromptAssignment
 
 CANCEL_POLL_SECONDS = 1.0
 """How often the store is asked whether another process wants the run cancelled."""
-
-NO_MODEL = "prompt work needs a language model, and none is configured: set GEMINI_API_KEY, or NADG_MODEL"
 
 BUSY_IN_FLIGHT = 32
 """With so many attempts under way, events are let gather for a moment: fewer, larger transactions."""
@@ -174,10 +173,13 @@ class RunLoop:
                 await self._dispatch(command)
             case cmd.CancelAttempt(attempt_id=attempt_id):
                 await self._cancel(attempt_id)
-            case cmd.PrepareShards(subtask_id=subtask_id):
-                tasks.create_task(self._prepare(self._subtask(subtask_id)))
-            case cmd.GatherResult(subtask_id=subtask_id):
-                tasks.create_task(self._gather(self._subtask(subtask_id)))
+            case (
+                cmd.PrepareShards(subtask_id=one, definition=at) | cmd.GatherResult(subtask_id=one, definition=at)
+            ):
+                subtask = self._subtask(one)
+                if subtask.definition == at:  # else it was planned anew in the same group
+                    work = self._prepare if isinstance(command, cmd.PrepareShards) else self._gather
+                    tasks.create_task(work(subtask))
             case cmd.MendCode() if self._models is not None:
                 mending = self._models.mend(self._subtask(command.subtask_id).spec, command)
                 self._companions.append(tasks.create_task(mending))
@@ -192,23 +194,29 @@ class RunLoop:
             await self._models.prompts.cancel(attempt_id)
 
     async def _dispatch(self, command: cmd.Dispatch) -> None:
+        subtask = self._subtask(command.subtask_id)
+        if subtask.called_off(command.shard_index):  # in the very group that dispatched it
+            self._lose(command.attempt_id, "called off before it was sent")
+            return
         try:
-            if isinstance(self._subtask(command.subtask_id).spec.work, PromptWork):
+            if isinstance(subtask.spec.work, PromptWork):
                 await self._ask_model(build_prompt(self._progress, command, self._inputs))
             else:
                 await self._engine.submit(build_assignment(self._progress, command, self._inputs), self)
         except UserError as error:
-            definition = self._subtask(command.subtask_id).definition
             self._mailbox.put_nowait(
-                ev.PrepareFailed(subtask_id=command.subtask_id, reason=str(error), definition=definition)
+                ev.PrepareFailed(subtask_id=subtask.spec.id, reason=str(error), definition=subtask.definition)
             )
-            self._mailbox.put_nowait(
-                ev.AttemptLost(attempt_id=command.attempt_id, worker="", reason=str(error), at=self._clock.now())
-            )
+            self._lose(command.attempt_id, str(error))
+
+    def _lose(self, attempt_id: str, reason: str) -> None:
+        self._mailbox.put_nowait(
+            ev.AttemptLost(attempt_id=attempt_id, worker="", reason=reason, at=self._clock.now())
+        )
 
     async def _ask_model(self, assignment: PromptAssignment) -> None:
         if self._models is None:
-            raise UserError(NO_MODEL)
+            raise UserError(PROMPTS_NEED_A_MODEL)
         await self._models.prompts.submit(assignment, self)
 
     async def _prepare(self, subtask: SubtaskProgress) -> None:

@@ -10,7 +10,8 @@ from nadg.domain.errors import AnswerUnfit
 from nadg.domain.plan import Subtask
 from nadg.models.call import ModelCall, Turn
 from nadg.models.data_block import DATA_RULES, data_block
-from nadg.orchestrator.model_access import ModelAccess, parse_json
+from nadg.models.json_answer import parse_json
+from nadg.orchestrator.model_access import ModelAccess
 from nadg.planning.llm.contract import CODE_CONTRACT
 
 SHOWN_TRACEBACK = 8_000

@@ -34,8 +34,9 @@ from nadg.engines.leaving import leave_tasks
 from nadg.engines.protocol import AttemptSink
 from nadg.models.call import ModelCall, Reply, Turn
 from nadg.models.data_block import data_block
+from nadg.models.json_answer import parse_json
 from nadg.models.json_schema import schema_problem
-from nadg.orchestrator.model_access import ModelAccess, parse_json
+from nadg.orchestrator.model_access import ModelAccess
 from nadg.orchestrator.prompt_parts import FAILED, PromptAssignment, create_call, item_blocks, shared_blocks
 from nadg.orchestrator.values import store_value
 
@@ -54,6 +55,8 @@ class PromptEngine:
         self._access, self._blobs, self._clock = access, blobs, clock
         self._on_budget_spent = on_budget_spent
         self._room = asyncio.Semaphore(access.concurrency)
+        # Each attempt that is let in has a question to ask: next to no room stays empty, and few hold their data.
+        self._entrance = asyncio.Semaphore(access.concurrency)
         self._tasks = asyncio.TaskGroup()
         self._under_way: dict[str, asyncio.Task[None]] = {}
 
@@ -89,7 +92,8 @@ class PromptEngine:
 
     async def _carry(self, attempt: _Attempt) -> None:
         try:
-            await attempt.carry()
+            async with self._entrance:
+                await attempt.carry()
         except BudgetSpent as error:
             self._on_budget_spent(str(error))
             attempt.lose(str(error))
@@ -165,8 +169,8 @@ class _Attempt:
     async def _ask(self, blocks: Sequence[str]) -> Any:
         """The answer to one question, as a value. Raises the errors of `Door.ask`, and UserError."""
         schema = self.assignment.work.output_schema
-        call = create_call(self.assignment, blocks, schema)
         async with self._room:
+            call = create_call(self.assignment, blocks, schema)
             self._say_started()
             if schema is None:
                 return (await self._answer(call)).text.strip()

@@ -26,25 +26,21 @@ class ShownEstimate(Protocol):
     def output_tokens(self) -> int: ...
 
     @property
-    def cost_usd(self) -> float | None: ...
-
-    @property
-    def priced(self) -> bool:
-        """Whether the prices of all models are known."""
+    def cost_usd(self) -> float | None:
+        """None where the price of any of the models is not known."""
         ...
 
     @property
-    def shards(self) -> int | None: ...
+    def shards(self) -> int: ...
 
 
 def estimate_line(estimate: ShownEstimate) -> str:
     """`Estimate: at least 12 calls, about 9,000 tokens in and 2,000 out, $0.0031, 4 shards`."""
-    shards = [counted(estimate.shards, "shard")] if estimate.shards is not None else []
+    shards = counted(estimate.shards, "shard")
     if not estimate.calls and not estimate.at_least:
-        return f"Estimate: {', '.join(['no calls of a language model', *shards])}"
+        return f"Estimate: no calls of a language model, {shards}"
     least = "at least " if estimate.at_least else ""
     calls = counted(estimate.calls, "call")
     tokens = f"about {estimate.input_tokens:,} tokens in and {estimate.output_tokens:,} out"
-    known = estimate.priced and estimate.cost_usd is not None
-    cost = f"{least}{money(estimate.cost_usd)}" if known else PRICE_UNKNOWN
-    return f"Estimate: {', '.join([least + calls, tokens, cost, *shards])}"
+    cost = PRICE_UNKNOWN if estimate.cost_usd is None else f"{least}{money(estimate.cost_usd)}"
+    return f"Estimate: {least}{calls}, {tokens}, {cost}, {shards}"

@@ -12,9 +12,9 @@ from typing import Any
 
 from nadg.domain.errors import PlanInvalid
 from nadg.domain.problems import Problem
+from nadg.models.json_answer import strict_decoder
 
 _ROOT = re.compile(r'\{(?=\s*["}])')
-_MOST_DIGITS = 400
 _KINDS: Mapping[str, Mapping[str, Any]] = {
     "text": {"type": "string"},
     "number": {"type": "number"},
@@ -34,7 +34,7 @@ def plan_document(text: str) -> object:
     if root is None:
         raise _no_plan("the answer holds no JSON object; answer with the plan as one JSON object and nothing else")
     try:
-        document, _ = _decoder().raw_decode(text, root.start())
+        document, _ = strict_decoder().raw_decode(text, root.start())
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
         raise _no_plan(f"the answer is no JSON at {where} ({error.msg}); mend it there") from error
@@ -48,7 +48,7 @@ def plan_document(text: str) -> object:
 def subtask_document(raw: str) -> object:
     """One subtask out of a stream; None where it is no JSON."""
     try:
-        return _subtask(_decoder().decode(raw))
+        return _subtask(strict_decoder().decode(raw))
     except (ValueError, RecursionError):
         return None
 
@@ -144,7 +144,7 @@ def _parsed(value: object) -> object:
     if not isinstance(value, str):
         return value
     try:
-        found = _decoder().decode(value)
+        found = strict_decoder().decode(value)
     except (ValueError, RecursionError):
         return value
     return found if isinstance(found, dict | list) else value
@@ -153,29 +153,6 @@ def _parsed(value: object) -> object:
 def _without_nulls(raw: dict[str, Any]) -> dict[str, Any]:
     """Fields left out: strict servers have a model write null for them."""
     return {key: value for key, value in raw.items() if value is not None}
-
-
-def _decoder() -> json.JSONDecoder:
-    return json.JSONDecoder(object_pairs_hook=_without_twins, parse_constant=_refuse, parse_int=_whole)
-
-
-def _without_twins(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    found: dict[str, object] = {}
-    for key, value in pairs:
-        if key in found:
-            raise ValueError(f"the key {key[:60]!r} stands twice in one object; keep one")
-        found[key] = value
-    return found
-
-
-def _refuse(word: str) -> object:
-    raise ValueError(f"{word} is not JSON; use null or text")
-
-
-def _whole(digits: str) -> int:
-    if len(digits) > _MOST_DIGITS:
-        raise ValueError("a number has too many digits; write it as text in quotes")
-    return int(digits)
 
 
 def _no_plan(message: str) -> PlanInvalid:

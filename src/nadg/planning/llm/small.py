@@ -31,6 +31,7 @@ from nadg.domain.inputs import InputFile
 from nadg.domain.plan import Plan
 from nadg.domain.skill import SkillSpec
 from nadg.models.call import Account, Door, ModelCall, TextSink, Turn
+from nadg.models.json_answer import parse_json
 from nadg.planning.builtin.planner import check_command, plan_command
 from nadg.planning.llm.small_prompt import INSTRUCTIONS, answer_schema, small_request, unfinished
 from nadg.planning.llm.small_steps import Misnamed, Outline, Refusal
@@ -140,7 +141,7 @@ def _call(turns: tuple[Turn, ...], step: str, choices: Sequence[str]) -> ModelCa
 def _named_skill(answer: str, step: str, choices: Sequence[str]) -> str:
     """The skill that was named. Raises Misnamed where a server kept to no schema."""
     try:
-        found = json.loads(answer)
+        found = parse_json(answer)
     except ValueError:
         raise Misnamed(["the answer is no JSON"]) from None
     name = found.get(step) if isinstance(found, dict) else None
