@@ -59,6 +59,9 @@ class PlanSettled(_Change, frozen=True, kw_only=True, tag="plan_settled"):
     """The id of the subtask whose result is the answer."""
     planner: str = ""
     """Who made the plan; empty: whom the run names already."""
+    dropped: tuple[str, ...] = ()
+    """Subtasks that were begun and that the plan does without: they stay as a record, with `drop_reason`."""
+    drop_reason: str = ""
 
 
 class CodeChanged(_Change, frozen=True, kw_only=True, tag="code_changed"):

@@ -110,6 +110,8 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     subtasks_done: int = 0
     """Those that succeeded."""
     subtasks_total: int = 0
+    planning: bool = False
+    """Its plan is not whole, or never became so."""
 
 
 class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -129,6 +131,8 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     subtasks: tuple[SubtaskRecord, ...]
     orphaned: bool = False
     """It has not ended, and no master renews its lease: nobody carries it out."""
+    planning: bool = False
+    """Its plan was not whole yet when it last changed; at the end of a run: never became so."""
     answer: str = ""
     """The answer that a model composed, as Markdown; empty where none did."""
     calls: tuple[CallRecord, ...] = ()

@@ -12,7 +12,7 @@ from nadg.domain.blob import Blobs
 from nadg.domain.file_names import shown_name
 from nadg.domain.run import RunRecord, SubtaskRecord
 from nadg.domain.safe_text import printable
-from nadg.domain.states import RunState, SubtaskState
+from nadg.domain.states import RunState, SubtaskState, is_final
 from nadg.orchestrator.plain_markdown import plain_markdown
 from nadg.orchestrator.unpack import artifact_paths
 from nadg.orchestrator.values import read_value
@@ -33,10 +33,12 @@ def compose_answer(run: RunRecord, blobs: Blobs) -> str:
     parts = [] if run.state is RunState.SUCCEEDED else [_state_line(run)]
     if run.answer.strip():
         parts.append(run.answer.strip())
+    elif run.planning:
+        parts.append(_unfinished(run))
     elif answer is not None and answer.result is not None:
         parts.append(_result_text(run, answer, blobs))
     failures = _failure_lines(run)
-    if failures:
+    if len(failures) > 1 or (failures and not _told(run)):
         parts.append("## What did not succeed\n\n" + "\n".join(failures))
     if not parts:
         parts.append("The run gave no answer.")
@@ -46,7 +48,21 @@ def compose_answer(run: RunRecord, blobs: Blobs) -> str:
 def _state_line(run: RunRecord) -> str:
     reason = f": {run.reason}" if run.reason else ""
     verb = "was " if run.state is RunState.CANCELLED else ""
-    return f"**This run {verb}{run.state}**{reason}."
+    told = f"{verb}{run.state}" if is_final(run.state) else "has not ended"
+    return f"**This run {told}**{reason}."
+
+
+def _unfinished(run: RunRecord) -> str:
+    """What there is of a run whose plan was still being written: results, but no answer."""
+    done = [one for one in run.subtasks if one.state is SubtaskState.SUCCEEDED]
+    listed = "\n".join(f"- {one_line(run.plan.subtask(one.id).name)}" for one in done)
+    told = "Its plan was not finished, so there is no answer."
+    return f"{told} What was done, with its results in run.json:\n\n{listed}" if done else told
+
+
+def one_line(text: str) -> str:
+    """A title within Markdown: it opens nothing and closes nothing."""
+    return _NOT_PLAIN.sub(r"\\\g<0>", " ".join(text.split()))
 
 
 def _result_text(run: RunRecord, answer: SubtaskRecord, blobs: Blobs) -> str:
@@ -80,10 +96,15 @@ def _pictures(answer: SubtaskRecord) -> str:
     return "".join(f"\n\n![{caption}]({link})" for caption, link in pictures[:SHOWN_PICTURES]) + told
 
 
+def _told(run: RunRecord) -> bool:
+    """Whether the run's own reason says already why its only failed subtask failed."""
+    return any(one.reason and one.reason in run.reason for one in run.subtasks if one.state is SubtaskState.FAILED)
+
+
 def _failure_lines(run: RunRecord) -> list[str]:
     unmet = (SubtaskState.FAILED, SubtaskState.SKIPPED)
     return [
-        f"- **{run.plan.subtask(one.id).name}** {one.state}: {one.reason}"
+        f"- **{one_line(run.plan.subtask(one.id).name)}** {one.state}: {one.reason}"
         for one in run.subtasks
         if one.state in unmet
     ]

@@ -13,6 +13,7 @@ from nadg.domain.errors import ModelError
 from nadg.domain.states import SubtaskState
 from nadg.models.call import ModelCall, Reply, Turn
 from nadg.models.data_block import DATA_RULES, data_block
+from nadg.orchestrator.answer import one_line
 from nadg.orchestrator.model_access import ModelAccess
 from nadg.orchestrator.progress import RunProgress, SubtaskProgress
 from nadg.orchestrator.references import founded_part, references_in, unfounded_claims
@@ -131,5 +132,5 @@ def _result_text(subtask: SubtaskProgress, blobs: Blobs) -> str:
 
 def _with_sources(text: str, run: RunProgress) -> str:
     used: Sequence[str] = [one for one in references_in(text) if one in run.subtasks]
-    lines = [f"- [{one}] {run.subtasks[one].spec.name}" for one in used]
+    lines = [f"- [{one}] {one_line(run.subtasks[one].spec.name)}" for one in used]
     return f"{text}\n\n## Sources\n\n" + "\n".join(lines)

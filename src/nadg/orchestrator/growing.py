@@ -10,9 +10,9 @@ from collections.abc import Sequence
 
 from nadg.domain import changes as ch
 from nadg.domain import commands as cmd
-from nadg.domain.plan import Plan, Subtask
-from nadg.domain.states import ShardState, SubtaskState, is_final
-from nadg.orchestrator.moves import Decision, end_shard, end_subtask
+from nadg.domain.plan import MAX_SUBTASKS, Plan, Subtask
+from nadg.domain.states import RunState, ShardState, SubtaskState, is_final
+from nadg.orchestrator.moves import Decision, end_shard, end_subtask, stop_run
 from nadg.orchestrator.progress import RunProgress, SubtaskProgress, create_subtask
 
 DROPPED = "the finished plan does without it"
@@ -24,7 +24,7 @@ def add_subtasks(run: RunProgress, subtasks: Sequence[Subtask], made: Decision) 
     if not run.planning:
         return
     new = [one for one in subtasks if one.id not in run.subtasks]
-    if not new:
+    if not new or len(run.subtasks) + len(new) > MAX_SUBTASKS:
         return
     run.subtasks |= {one.id: create_subtask(one, run.skills) for one in new}
     run.plan = run.plan.model_copy(update={"subtasks": (*run.plan.subtasks, *new)})
@@ -37,6 +37,11 @@ def settle_plan(run: RunProgress, plan: Plan, planner: str, made: Decision) -> N
         return
     before = dict(run.subtasks)
     final = {one.id: one for one in plan.subtasks}
+    dropped = tuple(one.spec for one in before.values() if one.spec.id not in final)
+    if len(final) + len(dropped) > MAX_SUBTASKS:
+        many = f"the finished plan has {len(final):,} subtasks and does without {len(dropped):,} that were begun"
+        stop_run(run, RunState.FAILED, f"{many}; a run has at most {MAX_SUBTASKS:,}", made)
+        return
     outdated = _outdated(before, plan)
     for subtask in before.values():
         if subtask.spec.id in outdated:
@@ -44,11 +49,18 @@ def settle_plan(run: RunProgress, plan: Plan, planner: str, made: Decision) -> N
         elif subtask.spec.id not in final and not is_final(subtask.state):
             end_subtask(run, subtask, SubtaskState.CANCELLED, DROPPED, made)
     add_subtasks(run, plan.subtasks, made)
-    dropped = tuple(one.spec for one in before.values() if one.spec.id not in final)
     run.plan = Plan(goal=plan.goal, subtasks=(*plan.subtasks, *dropped), answer=plan.answer_id)
     run.dropped = frozenset(one.id for one in dropped)
     run.planning = False
-    made.changes.append(ch.PlanSettled(goal=plan.goal, answer=plan.answer_id, planner=planner))
+    made.changes.append(
+        ch.PlanSettled(
+            goal=plan.goal,
+            answer=plan.answer_id,
+            planner=planner,
+            dropped=tuple(one.id for one in dropped),
+            drop_reason=DROPPED if dropped else "",
+        )
+    )
 
 
 def planned(subtask: Subtask) -> ch.PlannedSubtask:

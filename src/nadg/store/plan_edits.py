@@ -18,7 +18,7 @@ from nadg.domain.states import RunState, SubtaskState
 from nadg.store import dialect
 from nadg.store.codec import encode
 from nadg.store.guards import Row
-from nadg.store.tables import runs
+from nadg.store.tables import runs, subtasks
 
 _READ = select(runs.c.plan, runs.c.planner, runs.c.planning, runs.c.state).where(runs.c.id == bindparam("b_run"))
 _WRITE = (
@@ -30,6 +30,12 @@ _WRITE = (
     )
     .values(plan=bindparam("b_plan"), planner=bindparam("b_planner"), planning=bindparam("b_planning"))
 )
+_DROP = (
+    update(subtasks)
+    .where(subtasks.c.run_id == bindparam("b_run"), subtasks.c.id == bindparam("b_subtask"))
+    .values(reason=bindparam("b_reason"))
+)
+"""A note on what the finished plan does without, whatever its state."""
 
 
 class PlanDocument(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -75,6 +81,8 @@ class Settling(_Edit, frozen=True):
     goal: str
     answer: str
     planner: str
+    dropped: Sequence[str]
+    drop_reason: str
 
 
 class Mending(_Edit, frozen=True):
@@ -99,7 +107,7 @@ def settling(lease: Lease, change: PlanSettled) -> Settling:
     """Raises ValueError on a goal or an id that no plan may have."""
     anything = Subtask(id=change.answer, work=PythonWork(kind="python", code="pass"))
     Plan(goal=change.goal, subtasks=(anything,), answer=change.answer)
-    return Settling(lease, change.goal, change.answer, change.planner)
+    return Settling(lease, change.goal, change.answer, change.planner, change.dropped, change.drop_reason)
 
 
 def mending(lease: Lease, change: CodeChanged) -> Mending:
@@ -125,6 +133,7 @@ def edit_plans(connection: Connection, edits: Sequence[PlanEdit]) -> list[Row]:
     written = [plan.row() for plan in plans.values()]
     if dialect.execute_many(connection, _WRITE, written) != len(written):
         raise LeaseLost("a run changed hands while its plan was written")
+    dialect.execute_many(connection, _DROP, [row for plan in plans.values() for row in plan.dropped_subtasks])
     return [row for plan in plans.values() for row in plan.new_subtasks]
 
 
@@ -138,6 +147,7 @@ class _StoredPlan:
         self._plan, self._planner = _decode_plan(row.plan), row.planner
         self._places: dict[str, int] = {}
         self.new_subtasks: list[Row] = []
+        self.dropped_subtasks: list[Row] = []
 
     def row(self) -> Row:
         lease = self._lease
@@ -163,6 +173,10 @@ class _StoredPlan:
                 self._place(edit.answer)
                 self._plan.goal, self._plan.answer = edit.goal, edit.answer
                 self._planner = edit.planner or self._planner
+                self.dropped_subtasks += [
+                    {"b_run": self._lease.run_id, "b_subtask": self._checked(one), "b_reason": edit.drop_reason}
+                    for one in edit.dropped
+                ]
                 self._planning = False
             case Mending():
                 self._mend(edit)
@@ -197,6 +211,10 @@ class _StoredPlan:
             raise self._refused(f"{edit.subtask_id} has no code to mend")
         document["work"] = msgspec.Raw(encode(work | {"code": msgspec.Raw(encode(edit.code))}))
         self._plan.subtasks[place] = msgspec.Raw(encode(document))
+
+    def _checked(self, subtask_id: str) -> str:
+        self._place(subtask_id)
+        return subtask_id
 
     def _place(self, subtask_id: str) -> int:
         """Where a subtask stands in the plan."""

@@ -44,6 +44,7 @@ _SUMMARIES = (
         runs.c.created_at,
         runs.c.finished_at,
         runs.c.lease_expires_at,
+        runs.c.planning,
         _count_of_subtasks(subtasks.c.state == str(SubtaskState.SUCCEEDED)).label("subtasks_done"),
         _count_of_subtasks().label("subtasks_total"),
     )
@@ -141,6 +142,7 @@ def _summary(row: Row[tuple[object, ...]], now: datetime.datetime) -> RunSummary
         orphaned=_is_orphaned(row, now),
         subtasks_done=row.subtasks_done,
         subtasks_total=row.subtasks_total,
+        planning=row.planning,
     )
 
 
@@ -195,6 +197,7 @@ def _run(
         cancel_requested=row.cancel_reason is not None,
         subtasks=tuple(parts),
         orphaned=_is_orphaned(row, now),
+        planning=row.planning,
         answer=row.answer,
         calls=tuple(calls),
     )

@@ -33,7 +33,8 @@ def verdict(record: RunRecord) -> Text:
     """One line: how the run ended, how long it took, how much it did."""
     seconds = (record.finished_at - record.created_at).total_seconds() if record.finished_at else None
     done = sum(one.state is SubtaskState.SUCCEEDED for one in record.subtasks)
-    facts = [f"{done} of {counted(len(record.subtasks), 'subtask')} done"]
+    total = counted(len(record.subtasks), "subtask")
+    facts = [f"{done} of {total} done" + (", and its plan was not finished" if record.planning else "")]
     attempts = [attempt for one in record.subtasks for attempt in begun_attempts(one)]
     workers = {attempt.worker for attempt in attempts if attempt.worker}
     if workers:
