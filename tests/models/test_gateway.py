@@ -49,6 +49,19 @@ def test_what_is_cut_off_twice_is_unfit(answer: Truncate, schema: dict[str, obje
     asyncio.run(body())
 
 
+def test_no_more_is_asked_for_than_a_model_can_write() -> None:
+    async def body() -> None:
+        cut = Truncate("{", at=1)
+        async with gemini_house(cut, cut, cut) as house:
+            for wanted in (40_000, 65_536):
+                call = call_of(output_schema=SCHEMA, max_output_tokens=wanted)
+                with pytest.raises(AnswerUnfit, match="cut off at 65,536 tokens; no answer may be longer"):
+                    await house.door.ask(call, NotingAccount())
+        assert [one.max_output_tokens for one in house.requests] == [40_000, 65_536, 65_536]
+
+    asyncio.run(body())
+
+
 def test_a_budget_that_cuts_the_answer_is_not_asked_twice() -> None:
     async def body() -> None:
         async with gemini_house(Say("x" * 400)) as house:

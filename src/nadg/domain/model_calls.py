@@ -10,6 +10,9 @@ import msgspec
 Purpose = Literal["plan", "prompt", "repair", "answer"]
 """What a call is for; each may have a model of its own."""
 
+MAX_OUTPUT_TOKENS = 65_536
+"""Of one answer, thinking included: the bound of the Gemini models; more is refused, not cut."""
+
 
 class ModelUsage(msgspec.Struct, frozen=True, kw_only=True):
     """What answers of language models took. `plus` adds up."""

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from nadg.domain.limits import Limits
+from nadg.domain.model_calls import MAX_OUTPUT_TOKENS
 from nadg.domain.tier import Tier
 
 MAX_SUBTASKS = 1000
@@ -46,7 +47,7 @@ class PromptWork(_Model):
         default=None, description="JSON Schema of the answer; plain text without one"
     )
     model: str | None = Field(default=None, min_length=1, max_length=200)
-    max_output_tokens: int = Field(default=2048, ge=16, le=65_536)
+    max_output_tokens: int = Field(default=2048, ge=16, le=MAX_OUTPUT_TOKENS)
 
 
 Work = Annotated[SkillWork | PythonWork | PromptWork, Field(discriminator="kind")]

@@ -9,7 +9,7 @@ import msgspec
 
 from nadg.domain.clock import Clock
 from nadg.domain.errors import WAYS_OUT, AnswerUnfit, ContentBlocked, ModelError
-from nadg.domain.model_calls import ModelUsage
+from nadg.domain.model_calls import MAX_OUTPUT_TOKENS, ModelUsage
 from nadg.domain.model_names import parse_model
 from nadg.models.call import (
     Account,
@@ -94,9 +94,9 @@ class Asking:
             else:
                 if self._fit(answer):
                     return Reply(text=answer.text, model=model, usage=self._spent)
-                if longest > self._call.max_output_tokens or granted < longest:
+                if longest > self._call.max_output_tokens or granted < longest or longest >= MAX_OUTPUT_TOKENS:
                     raise self._cut_off(model, granted, longest)
-                longest *= 2
+                longest = min(2 * longest, MAX_OUTPUT_TOKENS)
 
     def _give_up(self, model: str, error: RequestBlocked | RequestRefused) -> NoReturn:
         failure = self._error(model, error)
@@ -124,7 +124,12 @@ class Asking:
         elif self._call.purpose == "plan":
             why = f"ask for less at a time, or {WAYS_OUT}"
         elif self._call.purpose == "prompt":
-            why = "give it more with max_output_tokens"
+            more = longest < MAX_OUTPUT_TOKENS
+            why = (
+                "give it more with max_output_tokens"
+                if more
+                else "no answer may be longer; ask for less at a time"
+            )
         else:
             why = "name a model that says it shorter (--model)"
         return AnswerUnfit(f"the answer of {model} was cut off at {granted:,} tokens; {why}")

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from nadg.domain.model_calls import MAX_OUTPUT_TOKENS
 from nadg.domain.skill import Parameter, SkillSpec
 from nadg.planning.llm.document import FIELD_TYPES
 
@@ -84,7 +85,7 @@ def _works(skills: Mapping[str, SkillSpec]) -> list[Schema]:
     prompt = {
         "prompt": _STRING,
         "output_fields": {"type": "array", "items": field},
-        "max_output_tokens": {"type": "integer", "minimum": 16, "maximum": 65_536},
+        "max_output_tokens": {"type": "integer", "minimum": 16, "maximum": MAX_OUTPUT_TOKENS},
     }
     works = [
         _closed({"kind": _only("python"), "code": _STRING}, required=("kind", "code")),
