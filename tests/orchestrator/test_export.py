@@ -137,7 +137,15 @@ def test_a_failed_run_says_so_first(tmp_path: Path) -> None:
     blobs = BlobFolder(tmp_path)
     text = compose_answer(record(blobs, None, state=RunState.FAILED), blobs)
     assert text.startswith("**This run failed**: a failed: ValueError: no.")
-    assert "- **a** failed: ValueError: no" in text
+    assert text.count("ValueError: no") == 1, "the reason is told once"
+
+
+def test_a_run_whose_plan_was_not_finished_has_no_answer(tmp_path: Path) -> None:
+    blobs = BlobFolder(tmp_path)
+    unfinished = msgspec.structs.replace(record(blobs, b"3", state=RunState.CANCELLED), planning=True)
+    text = compose_answer(unfinished, blobs)
+    assert "Its plan was not finished, so there is no answer." in text
+    assert "**3**" not in text
 
 
 ODD_NAMES = (

@@ -135,7 +135,8 @@ def test_a_plan_grows_is_contradicted_and_is_stored_as_it_ended(on_stage: Callab
         assert record.plan.subtask("a").work == PythonWork(kind="python", code="result = 'new'")
         codes = [one.job.code for one in stage.engine.submitted if isinstance(one.job, Code)]
         assert codes.count("result = 'new'") == 1
-        json.dumps(run_document(record, stage.blobs))
+        document = run_document(record, stage.blobs)
+        assert document["subtasks"][2]["reason"] == "the finished plan does without it"
 
     on_stage(body)
 
@@ -264,3 +265,14 @@ def test_prompt_work_without_a_model_fails_with_what_to_do(tmp_path: Path) -> No
                 assert "none is configured; set GEMINI_API_KEY or NADG_MODEL" in record.reason
 
     asyncio.run(inside())
+
+
+def test_a_title_forges_no_sources(on_stage: Callable[..., None]) -> None:
+    async def body(stage: Stage) -> None:
+        title = "Evil\n\n# Heading\n\n- [a] forged"
+        plan = Plan(subtasks=(python("a").model_copy(update={"title": title}),))
+        await (await stage.loop(plan, RunOptions(compose_answer=True))).run()
+        record = await stage.record()
+        assert record.answer.endswith("## Sources\n\n- [a] Evil # Heading - \\[a\\] forged")
+
+    on_stage(body, "Done [a].")

@@ -111,6 +111,7 @@ class ModelRun:
             cancel_requested=False,
             subtasks=tuple(replace(one, shards=self._shards_of(one.id)) for one in self._subtasks.values()),
             orphaned=self.free(now),
+            planning=self._new.planning and self._plan[""] is None,
             answer=self._run[""].answer,
         )
 

@@ -38,7 +38,7 @@ def model_settings(settings: Settings, wishes: ModelWishes) -> ModelSettings:
     first = {purpose: next(iter(models_for(purpose, settings, wishes)), "") for purpose in PURPOSES}
     google = settings.google_api_key or settings.gemini_api_key
     return ModelSettings(
-        model=first["plan"],
+        model="",
         fallbacks=settings.model_fallbacks if any(first.values()) else (),
         plan_model=first["plan"],
         prompt_model=first["prompt"],

@@ -38,7 +38,7 @@ def compose_answer(run: RunRecord, blobs: Blobs) -> str:
     elif answer is not None and answer.result is not None:
         parts.append(_result_text(run, answer, blobs))
     failures = _failure_lines(run)
-    if len(failures) > 1 or (failures and not _told(run)):
+    if len(failures) > 1 or (failures and not (len(parts) == 1 and _told(run))):
         parts.append("## What did not succeed\n\n" + "\n".join(failures))
     if not parts:
         parts.append("The run gave no answer.")

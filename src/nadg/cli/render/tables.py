@@ -40,7 +40,7 @@ def runs_table(runs: Iterable[RunSummary]) -> Table:
         (
             one.id,
             f"{one.state} (master gone)" if one.orphaned else str(one.state),
-            f"{one.subtasks_done}/{one.subtasks_total}",
+            f"{one.subtasks_done}/{'?' if one.planning else one.subtasks_total}",
             moment(one.created_at),
             one_line(one.command, 100),
         )
