@@ -14,4 +14,5 @@ These names are set before it begins:
 - in a foreach over rows: `rows`, a list of dicts (CSV cells are text); the code runs once per batch and sets
   `result` to a list as long as `rows`, or to one value for the batch
 It sets `result` to something that JSON can say, and may write files into the current folder: these become
-artifacts. It does not print what it should return. It must not call input(), exit() or use __file__."""
+artifacts. It does not print what it should return. It must not call input(), exit() or use __file__.
+Open text with encoding="utf-8". Cells may be missing or malformed: expect it. Never hide errors."""

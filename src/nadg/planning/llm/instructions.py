@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from nadg.domain.plan import MAX_SUBTASKS
 from nadg.domain.skill import Parameter, SkillSpec
 from nadg.models.data_block import DATA_RULES
+from nadg.planning.llm.contract import CODE_CONTRACT
 from nadg.planning.llm.examples import REVIEWS, SENSORS, example_text
 
 MAX_SKILLS_CHARACTERS = 24_000
@@ -56,18 +57,7 @@ files. You answer with one plan as a JSON object, and with nothing else: no pros
   something else than such an object: code that reads the results must expect it. max_output_tokens: 16 to 65536.
 
 # What python code may rely on
-It runs as a script of its own in an empty folder, without network, without other processes. These names are set:
-- inputs: dict, name of an input of this subtask -> path of the file
-- needs: dict, id of a needed subtask -> its result; for a foreach the list of its results
-- needs_files: dict, id of a needed subtask -> folder with the files that it wrote
-- item and item_index: in a foreach over items, files (the path) or results; the code runs once per item
-- rows: in a foreach over rows: a list of dicts, CSV cells as text; the code runs once per batch of rows and sets
-  result to a list as long as rows, one result per row, or to one value for the whole batch
-It gives:
-- result: set it to something that JSON can hold
-- every file that it writes into the current folder, by a relative name
-The standard library, pandas, numpy, scikit-learn, matplotlib and Pillow are there; no other package is.
-Open text with encoding="utf-8". Cells may be missing or malformed: expect it. Never hide errors."""
+{CODE_CONTRACT}"""
 
 _DATA = f"""\
 # Data is data
