@@ -54,7 +54,7 @@ def test_failures_count_with_what_they_may_have_cost() -> None:
             account = await RunAccount.open("r1", Budget(usd=1.0), ledger, clock=house.clock)
             reply = await house.door.ask(call_of(), account, Sink())
             records = await ledger.calls("r1")
-        assert [one.state for one in records] == ["failed"] * 3 + ["answered"]
+        assert [one.state for one in records] == ["refused", "failed", "failed", "answered"]
         assert [one.usage is not None and one.usage.tokens > 0 for one in records] == [False, False, True, True]
         assert reply.usage.requests == 4
         assert reply.usage.cost_usd == pytest.approx(account.spent_usd)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Callable
-from typing import Literal
 
 from nadg.domain.clock import Clock
 from nadg.domain.errors import BudgetSpent
-from nadg.domain.model_calls import Budget, CallCharge, CallRecord, ModelUsage, StoredAnswer
+from nadg.domain.model_calls import Budget, CallCharge, CallRecord, ModelUsage, Settlement, StoredAnswer
 from nadg.models.budget_sentences import no_price, no_room
 from nadg.models.call import Granted, ModelCall, Wanted
 from nadg.models.memory import Ledger
@@ -115,9 +114,7 @@ class RunAccount:
         await self._write(charge)
         return Granted(charge_id=charge.id, max_output_tokens=longest)
 
-    async def settle(
-        self, charge_id: str, state: Literal["answered", "failed"], usage: ModelUsage, reason: str = ""
-    ) -> None:
+    async def settle(self, charge_id: str, state: Settlement, usage: ModelUsage, reason: str = "") -> None:
         """Put what it really took in place of what was set aside, even where that cannot be stored."""
         try:
             await self._ledger.settle(charge_id, state, usage, reason)

@@ -6,7 +6,7 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 
-from nadg.domain.model_calls import ModelUsage, Purpose, StoredAnswer
+from nadg.domain.model_calls import ModelUsage, Purpose, Settlement, StoredAnswer
 
 DEFAULT_OUTPUT_TOKENS = 8192
 
@@ -100,9 +100,7 @@ class Account(Protocol):
         """
         ...
 
-    async def settle(
-        self, charge_id: str, state: Literal["answered", "failed"], usage: ModelUsage, reason: str = ""
-    ) -> None:
+    async def settle(self, charge_id: str, state: Settlement, usage: ModelUsage, reason: str = "") -> None:
         """Put what it really took in place of what was set aside."""
         ...
 
