@@ -76,7 +76,9 @@ class NotingAccount:
         charge_id = f"c{len(self.charged)}"
         self.charged[charge_id] = wanted
         most = wanted.max_output_tokens
-        return Granted(charge_id=charge_id, max_output_tokens=min(most, self.longest or most))
+        granted = min(most, self.longest or most)
+        shortened_by = "--budget-tokens" if granted < most else ""
+        return Granted(charge_id=charge_id, max_output_tokens=granted, shortened_by=shortened_by)
 
     async def settle(self, charge_id: str, state: Settlement, usage: ModelUsage, reason: str = "") -> None:
         self.settling.set()

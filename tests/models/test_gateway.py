@@ -54,7 +54,10 @@ def test_a_budget_that_cuts_the_answer_is_not_asked_twice() -> None:
         async with gemini_house(Say("x" * 400)) as house:
             account = NotingAccount()
             account.longest = 20
-            with pytest.raises(AnswerUnfit, match="cut off at 20 tokens; all that the budget allows"):
+            with pytest.raises(
+                AnswerUnfit,
+                match=r"cut off at 20 tokens; the budget leaves no more; raise it with --budget-tokens$",
+            ):
                 await house.door.ask(call_of(output_schema=SCHEMA), account)
         assert [one.max_output_tokens for one in house.requests] == [20]
 

@@ -6,11 +6,11 @@ import asyncio
 
 import pytest
 
-from nadg.domain.errors import BudgetSpent, ModelUnavailable
+from nadg.domain.errors import AnswerUnfit, BudgetSpent, ModelUnavailable
 from nadg.domain.model_calls import Budget
 from nadg.models.account import RunAccount
 from nadg.models.fake import FakeLedger
-from tests.models.clients import Sink, call_of
+from tests.models.clients import SCHEMA, Sink, call_of
 from tests.models.doors import LITE, gemini_house
 from tests.support.gemini import DropConnection, Fail, Hang, RateLimit, Request, Say
 
@@ -41,6 +41,36 @@ def test_the_budget_shortens_the_answer_that_is_asked_for() -> None:
         assert request.max_output_tokens is not None
         assert 900 < request.max_output_tokens < 1000
         assert account.spent_tokens <= 1000
+
+    asyncio.run(body())
+
+
+@pytest.mark.parametrize(
+    ("budget", "option"),
+    [
+        (Budget(tokens=1000), "--budget-tokens"),
+        (Budget(usd=0.002), "--budget-usd"),
+        (Budget(tokens=1000, usd=5.0), "--budget-tokens"),
+    ],
+)
+def test_an_answer_that_the_budget_cut_off_says_which_budget(budget: Budget, option: str) -> None:
+    async def body() -> None:
+        async with gemini_house(Say("x" * 40_000)) as house:
+            account = await RunAccount.open("r1", budget, FakeLedger(), clock=house.clock)
+            with pytest.raises(AnswerUnfit, match=f"; the budget leaves no more; raise it with {option}$"):
+                await house.door.ask(call_of(output_schema=SCHEMA), account)
+
+    asyncio.run(body())
+
+
+def test_a_plan_that_the_budget_has_no_room_for_is_not_begun() -> None:
+    async def body() -> None:
+        async with gemini_house(Say("short"), Say("long enough")) as house:
+            account = await RunAccount.open("r1", Budget(tokens=500), FakeLedger(), clock=house.clock)
+            with pytest.raises(BudgetSpent, match=r"0 are spent and it takes 5\d\d at least; allow more with"):
+                await house.door.ask(call_of(purpose="plan"), account)
+            assert (await house.door.ask(call_of(), account)).text == "short", "what is short has room"
+        assert len(house.requests) == 1
 
     asyncio.run(body())
 

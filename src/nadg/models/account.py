@@ -101,7 +101,7 @@ class RunAccount:
         """Set aside what it may cost, durably; waits while requests under way may leave room for it.
 
         Where there is not room for all, the answer must be shorter: by half at most while others are under
-        way, for what they leave may spare it that, and down to `SHORTEST_ANSWER_TOKENS` when it is alone.
+        way, for what they leave may spare it that, and down to the shortest that is of use when it is alone.
         Raises BudgetSpent.
         """
         while (longest := self._length(wanted)) is None:
@@ -109,10 +109,11 @@ class RunAccount:
                 raise BudgetSpent(no_room(self._spending, wanted))
             self._freed.clear()
             await self._freed.wait()
+        shortened_by = self._spending.narrower(wanted) if longest < wanted.max_output_tokens else ""
         charge = self._charge_of(wanted, longest)
         self._spending.reserve(charge)  # nothing is awaited since the room was found: no other charge saw it
         await self._write(charge)
-        return Granted(charge_id=charge.id, max_output_tokens=longest)
+        return Granted(charge_id=charge.id, max_output_tokens=longest, shortened_by=shortened_by)
 
     async def settle(self, charge_id: str, state: Settlement, usage: ModelUsage, reason: str = "") -> None:
         """Put what it really took in place of what was set aside, even where that cannot be stored."""

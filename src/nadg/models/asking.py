@@ -94,8 +94,8 @@ class Asking:
             else:
                 if self._fit(answer):
                     return Reply(text=answer.text, model=model, usage=self._spent)
-                if longest > self._call.max_output_tokens or granted < longest:
-                    raise self._cut_off(model, granted, longest)
+                if longest > self._call.max_output_tokens or granted.shortened_by:
+                    raise AnswerUnfit(self._cut_off(model, granted))
                 longest *= 2
 
     def _give_up(self, model: str, error: RequestBlocked | RequestRefused) -> NoReturn:
@@ -118,18 +118,18 @@ class Asking:
         self.complete = not answer.truncated
         return self.complete or (self._call.output_schema is None and bool(answer.text.strip()))
 
-    def _cut_off(self, model: str, granted: int, longest: int) -> AnswerUnfit:
-        if granted < longest:
-            why = "all that the budget allows"
+    def _cut_off(self, model: str, granted: Granted) -> str:
+        if granted.shortened_by:
+            why = f"the budget leaves no more; raise it with {granted.shortened_by}"
         elif self._call.purpose == "plan":
             why = f"ask for less at a time, or {WAYS_OUT}"
         elif self._call.purpose == "prompt":
             why = "give it more with max_output_tokens"
         else:
             why = "name a model that says it shorter (--model)"
-        return AnswerUnfit(f"the answer of {model} was cut off at {granted:,} tokens; {why}")
+        return f"the answer of {model} was cut off at {granted.max_output_tokens:,} tokens; {why}"
 
-    async def _once(self, model: str, longest: int) -> tuple[ClientReply, int]:
+    async def _once(self, model: str, longest: int) -> tuple[ClientReply, Granted]:
         """One request, from leave to settling; the answer and how long it was allowed to be."""
         means = self._means
         admission = await means.governor.admit(
@@ -144,7 +144,7 @@ class Asking:
             used = self._input_tokens
             answer = await self._exchange(model, granted)
             used = answer.input_tokens + answer.output_tokens + answer.thinking_tokens
-            return answer, granted.max_output_tokens
+            return answer, granted
         except RateLimited:
             used = 0
             raise

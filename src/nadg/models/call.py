@@ -76,6 +76,8 @@ class Granted(msgspec.Struct, frozen=True, kw_only=True):
 
     charge_id: str
     max_output_tokens: int
+    shortened_by: str = ""
+    """The option of the budget that made it shorter than was wanted, such as `--budget-usd`."""
 
 
 class Account(Protocol):
