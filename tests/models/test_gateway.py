@@ -68,8 +68,11 @@ def test_half_a_text_is_an_answer_but_not_one_to_keep() -> None:
     async def body() -> None:
         async with gemini_house(Truncate(LONG, at=20), Say(LONG)) as house:
             account = NotingAccount()
-            assert (await house.door.ask(call_of(), account)).text == LONG[:20]
-            assert (await house.door.ask(call_of(), account)).text == LONG
+            half = await house.door.ask(call_of(max_output_tokens=256), account)
+            whole = await house.door.ask(call_of(max_output_tokens=256), account)
+        why = "give it more with max_output_tokens"
+        assert (half.text, half.cut_off) == (LONG[:20], f"the answer of {LITE} was cut off at 256 tokens; {why}")
+        assert (whole.text, whole.cut_off) == (LONG, "")
 
     asyncio.run(body())
 

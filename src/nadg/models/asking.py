@@ -93,7 +93,8 @@ class Asking:
                 self._give_up(model, error)
             else:
                 if self._fit(answer):
-                    return Reply(text=answer.text, model=model, usage=self._spent)
+                    cut_off = "" if self.complete else self._cut_off(model, granted)
+                    return Reply(text=answer.text, model=model, usage=self._spent, cut_off=cut_off)
                 if longest > self._call.max_output_tokens or granted.shortened_by:
                     raise AnswerUnfit(self._cut_off(model, granted))
                 longest *= 2

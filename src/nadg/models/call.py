@@ -45,6 +45,8 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     usage: ModelUsage
     key: str = ""
     """What it is kept under for the next time; empty where it is not kept."""
+    cut_off: str = ""
+    """For a text that ends early: at how many tokens it was cut off and what to do, in words."""
 
 
 class TextSink(Protocol):

@@ -43,6 +43,7 @@ from nadg.orchestrator.values import store_value
 MASTER = "master"
 """Who carries prompt work, in receipts."""
 NOTED_ITEMS = 5
+_EMPTY = "word the prompt otherwise, or name another model (--model)"
 _UNFIT = "Your answer cannot be used. Answer again, with nothing but the JSON; what is wrong with it:"
 
 
@@ -121,6 +122,8 @@ class _Attempt:
         self._began = clock.now()
         self._started = False
         self._usage = ModelUsage()
+        self._cut_off: list[tuple[int, str]] = []
+        """Text answers that end early: of which item, and why."""
 
     async def carry(self) -> None:
         """Ask, and report what came of it. Raises BudgetSpent, which is the run's matter."""
@@ -128,7 +131,8 @@ class _Attempt:
             items = await asyncio.to_thread(item_blocks, self.assignment.piece, self._blobs)
             shared = await asyncio.to_thread(shared_blocks, self.assignment, self._blobs)
             if items is None:
-                outcome = self._outcome("succeeded", result=await self._ask(shared))
+                result = await self._ask(shared)
+                outcome = self._outcome("succeeded", result=result, notes=[why for _, why in self._cut_off])
             else:
                 outcome = await self._ask_each(items, shared)
         except BudgetSpent:
@@ -146,35 +150,49 @@ class _Attempt:
 
     async def _ask_each(self, items: Sequence[str | UserError], shared: Sequence[str]) -> Outcome:
         """All items, as many at a time as there is room; one that fails fails alone."""
-        asked = (self._ask_about(item, shared) for item in items)
+        first: int = getattr(self.assignment.piece, "first", 0)
+        asked = (self._ask_about(place, item, shared) for place, item in enumerate(items, start=first))
         answers = await asyncio.gather(*asked, return_exceptions=True)
         results: list[Any] = []
         failures: list[str] = []
-        for place, answer in enumerate(answers, start=getattr(self.assignment.piece, "first", 0)):
+        for place, answer in enumerate(answers, start=first):
             if isinstance(answer, (ContentBlocked, AnswerUnfit)) or _is_too_long(answer):
                 failures.append(f"item {place} has no answer: {answer}")
                 answer = {FAILED: str(answer)}
             elif isinstance(answer, BaseException):
                 raise _worst(answers) from None
             results.append(answer)
-        more = len(failures) - NOTED_ITEMS
-        notes = [*failures[:NOTED_ITEMS], *([f"{more} more items have no answer"] if more > 0 else [])]
+        cut_off = [f"item {place}: {why}" for place, why in sorted(self._cut_off)]
+        notes = [*_noted(failures, "have no answer"), *_noted(cut_off, "have an answer that was cut off")]
         return self._outcome("succeeded", result=results, per_item=True, notes=notes)
 
-    async def _ask_about(self, item: str | UserError, shared: Sequence[str]) -> Any:
+    async def _ask_about(self, place: int, item: str | UserError, shared: Sequence[str]) -> Any:
         if isinstance(item, UserError):
             raise item
-        return await self._ask([*shared, item])
+        return await self._ask([*shared, item], place)
 
-    async def _ask(self, blocks: Sequence[str]) -> Any:
+    async def _ask(self, blocks: Sequence[str], place: int = 0) -> Any:
         """The answer to one question, as a value. Raises the errors of `Door.ask`, and UserError."""
         schema = self.assignment.work.output_schema
         async with self._room:
             call = create_call(self.assignment, blocks, schema)
             self._say_started()
             if schema is None:
-                return (await self._answer(call)).text.strip()
+                return await self._text(call, place)
             return await self._fitting(call, schema)
+
+    async def _text(self, call: ModelCall, place: int) -> str:
+        """A text that says something; where there is none, it is asked for once more."""
+        reply = await self._answer(call)
+        if not reply.text.strip():
+            await self._access.door.reject(reply)
+            reply = await self._answer(call)
+        if not reply.text.strip():
+            await self._access.door.reject(reply)
+            raise AnswerUnfit(f"the answer of {reply.model} is empty; {_EMPTY}")
+        if reply.cut_off:
+            self._cut_off.append((place, reply.cut_off))
+        return reply.text.strip()
 
     async def _fitting(self, call: ModelCall, schema: dict[str, Any]) -> Any:
         """An answer of the wanted shape; where the first has another, it is asked for once more."""
@@ -233,6 +251,11 @@ class _Attempt:
             finished_at=self._clock.now(),
             model_usage=self._usage,
         )
+
+
+def _noted(notes: Sequence[str], what: str) -> list[str]:
+    more = len(notes) - NOTED_ITEMS
+    return [*notes[:NOTED_ITEMS], *([f"{more} more items {what}"] if more > 0 else [])]
 
 
 def _checked(text: str, schema: dict[str, Any]) -> tuple[Any, str]:
