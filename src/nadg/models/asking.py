@@ -11,6 +11,7 @@ from nadg.domain.clock import Clock
 from nadg.domain.errors import WAYS_OUT, AnswerUnfit, ContentBlocked, ModelError
 from nadg.domain.model_calls import ModelUsage
 from nadg.domain.model_names import parse_model
+from nadg.models.breaker import Breaker, Gone
 from nadg.models.call import (
     Account,
     ClientReply,
@@ -47,19 +48,12 @@ class Means(msgspec.Struct, frozen=True, kw_only=True):
     settings: ModelSettings
     clients: Mapping[str, ModelClient]
     governor: Governor
+    breaker: Breaker
     clock: Clock
     sleep: Callable[[float], Awaitable[None]]
     random: Callable[[], float]
     telling: Telling
     prices: PriceList
-
-
-class Gone(Exception):
-    """This model gives no answer now; another may. `refused_providers` take no request at all with this key."""
-
-    def __init__(self, failure: ModelError, refused_providers: frozenset[str] = frozenset()) -> None:
-        super().__init__(str(failure))
-        self.failure, self.refused_providers = failure, refused_providers
 
 
 class Asking:
@@ -78,7 +72,11 @@ class Asking:
 
     async def ask(self, model: str) -> Reply:
         """The answer of this model. Raises DayClosed, Gone, ContentBlocked, AnswerUnfit, BudgetSpent."""
-        tries, longest = 0, self._call.max_output_tokens
+        async with self._means.breaker.passing(model):
+            return await self._ask(model)
+
+    async def _ask(self, model: str) -> Reply:
+        tries, longest, began = 0, self._call.max_output_tokens, self._means.clock.monotonic()
         while True:
             try:
                 answer, granted = await self._once(model, longest)
@@ -87,7 +85,7 @@ class Asking:
             except TemporarilyDown as error:
                 tries += 1
                 if tries == TRIES:
-                    raise Gone(self._error(model, error, tries)) from error
+                    raise self._down(model, error, began) from error
                 await self._means.sleep(self._pause(tries))
             except (RequestBlocked, RequestRefused) as error:
                 self._give_up(model, error)
@@ -99,13 +97,20 @@ class Asking:
                     raise AnswerUnfit(self._cut_off(model, granted))
                 longest *= 2
 
+    def _down(self, model: str, error: TemporarilyDown, since: float) -> Gone:
+        gone = Gone(self._error(model, error, TRIES))
+        if error.for_all:
+            self._means.breaker.down(model, gone, since)
+        return gone
+
     def _give_up(self, model: str, error: RequestBlocked | RequestRefused) -> NoReturn:
         failure = self._error(model, error)
         if isinstance(failure, ContentBlocked):
             raise failure from error
         about_key = isinstance(error, RequestRefused) and error.about == "key"
-        refused = {parse_model(model).provider} if about_key else set()
-        raise Gone(failure, frozenset(refused)) from error
+        gone = Gone(failure, frozenset({parse_model(model).provider} if about_key else ()))
+        self._means.breaker.refused(gone)
+        raise gone from error
 
     def _error(self, model: str, failure: RequestFailed, tries: int = 1) -> ModelError:
         return model_error(model, failure, self._means.settings, tries)
@@ -141,6 +146,7 @@ class Asking:
         )
         used = 0
         try:
+            means.breaker.check(model)  # it may have become known while this one waited
             granted = await self.account.charge(self._wanted(model, longest))
             used = self._input_tokens
             answer = await self._exchange(model, granted)
@@ -172,6 +178,8 @@ class Asking:
             client = self._means.clients[name.provider]
             answer = await client.exchange(name.name, self._call, granted.max_output_tokens, self._sink)
         except RequestFailed as error:
+            if not isinstance(error, TemporarilyDown):
+                self._means.breaker.up(model)
             if isinstance(error, RateLimited):
                 self._means.governor.refused(model, error)  # before anything is awaited: nobody may go meanwhile
             await self._note(bill.failed(error), restart=True)
@@ -180,6 +188,7 @@ class Asking:
             # Cancelled, or a fault of ours: nobody will learn what it cost, so what was set aside stays.
             await self._note(bill.given_up(error))
             raise
+        self._means.breaker.up(model)
         fit = self._fit(answer)
         self.last = await self._note(bill.answered(answer, fit=fit), restart=not fit)
         return answer

@@ -188,7 +188,13 @@ class RateLimited(RequestFailed):
 
 
 class TemporarilyDown(RequestFailed):
-    """Worth another try."""
+    """Worth another try. `for_all`: of any question to this model, not only of this one."""
+
+    def __init__(
+        self, message: str, *, billed: bool = False, received_tokens: int = 0, for_all: bool = False
+    ) -> None:
+        super().__init__(message, billed=billed, received_tokens=received_tokens)
+        self.for_all = for_all
 
 
 class RequestRefused(RequestFailed):
