@@ -49,11 +49,13 @@ def test_the_closing_line() -> None:
 
 def test_an_unknown_price_failures_and_what_never_ended_are_said() -> None:
     unknown = ModelUsage(models=("openai:own\x1b[2J",), answers=1, requests=1, input_tokens=10, cost_usd=None)
+    late = [call(4, "refused"), call(5, "refused")]
     line = usage_line(
-        run_with(call(1, "answered", usage=unknown), call(2, "failed"), call(3, "charged", usage=None))
+        run_with(call(1, "answered", usage=unknown), call(2, "failed"), call(3, "charged", usage=None), *late)
     )
     assert line is not None
-    assert "price unknown, 1 request failed, 1 request without a known end, openai:own\\x1b[2J" in line
+    ends = "2 requests put off by a rate limit, 1 request failed, 1 request without a known end"
+    assert f"price unknown, {ends}, openai:own\\x1b[2J" in line
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,11 @@ import asyncio
 import datetime
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
-from nadg.domain.model_calls import ModelUsage, StoredAnswer
+from nadg.domain.model_calls import ModelUsage, Settlement, StoredAnswer
 from nadg.models.call import Granted, ModelCall, Wanted
 from nadg.models.configuration import ApiKey, ModelSettings
 from nadg.models.fake import FakeAnswerCache
@@ -76,11 +76,11 @@ class NotingAccount:
         charge_id = f"c{len(self.charged)}"
         self.charged[charge_id] = wanted
         most = wanted.max_output_tokens
-        return Granted(charge_id=charge_id, max_output_tokens=min(most, self.longest or most))
+        granted = min(most, self.longest or most)
+        shortened_by = "--budget-tokens" if granted < most else ""
+        return Granted(charge_id=charge_id, max_output_tokens=granted, shortened_by=shortened_by)
 
-    async def settle(
-        self, charge_id: str, state: Literal["answered", "failed"], usage: ModelUsage, reason: str = ""
-    ) -> None:
+    async def settle(self, charge_id: str, state: Settlement, usage: ModelUsage, reason: str = "") -> None:
         self.settling.set()
         if self.may_settle is not None:
             await self.may_settle.wait()

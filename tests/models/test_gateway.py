@@ -67,7 +67,10 @@ def test_a_budget_that_cuts_the_answer_is_not_asked_twice() -> None:
         async with gemini_house(Say("x" * 400)) as house:
             account = NotingAccount()
             account.longest = 20
-            with pytest.raises(AnswerUnfit, match="cut off at 20 tokens; all that the budget allows"):
+            with pytest.raises(
+                AnswerUnfit,
+                match=r"cut off at 20 tokens; the budget leaves no more; raise it with --budget-tokens$",
+            ):
                 await house.door.ask(call_of(output_schema=SCHEMA), account)
         assert [one.max_output_tokens for one in house.requests] == [20]
 
@@ -78,8 +81,11 @@ def test_half_a_text_is_an_answer_but_not_one_to_keep() -> None:
     async def body() -> None:
         async with gemini_house(Truncate(LONG, at=20), Say(LONG)) as house:
             account = NotingAccount()
-            assert (await house.door.ask(call_of(), account)).text == LONG[:20]
-            assert (await house.door.ask(call_of(), account)).text == LONG
+            half = await house.door.ask(call_of(max_output_tokens=256), account)
+            whole = await house.door.ask(call_of(max_output_tokens=256), account)
+        why = "give it more with max_output_tokens"
+        assert (half.text, half.cut_off) == (LONG[:20], f"the answer of {LITE} was cut off at 256 tokens; {why}")
+        assert (whole.text, whole.cut_off) == (LONG, "")
 
     asyncio.run(body())
 

@@ -6,11 +6,11 @@ import asyncio
 
 import pytest
 
-from nadg.domain.errors import BudgetSpent, ModelUnavailable
+from nadg.domain.errors import AnswerUnfit, BudgetSpent, ModelUnavailable
 from nadg.domain.model_calls import Budget
 from nadg.models.account import RunAccount
 from nadg.models.fake import FakeLedger
-from tests.models.clients import Sink, call_of
+from tests.models.clients import SCHEMA, Sink, call_of
 from tests.models.doors import LITE, gemini_house
 from tests.support.gemini import DropConnection, Fail, Hang, RateLimit, Request, Say
 
@@ -45,6 +45,36 @@ def test_the_budget_shortens_the_answer_that_is_asked_for() -> None:
     asyncio.run(body())
 
 
+@pytest.mark.parametrize(
+    ("budget", "option"),
+    [
+        (Budget(tokens=1000), "--budget-tokens"),
+        (Budget(usd=0.002), "--budget-usd"),
+        (Budget(tokens=1000, usd=5.0), "--budget-tokens"),
+    ],
+)
+def test_an_answer_that_the_budget_cut_off_says_which_budget(budget: Budget, option: str) -> None:
+    async def body() -> None:
+        async with gemini_house(Say("x" * 40_000)) as house:
+            account = await RunAccount.open("r1", budget, FakeLedger(), clock=house.clock)
+            with pytest.raises(AnswerUnfit, match=f"; the budget leaves no more; raise it with {option}$"):
+                await house.door.ask(call_of(output_schema=SCHEMA), account)
+
+    asyncio.run(body())
+
+
+def test_a_plan_that_the_budget_has_no_room_for_is_not_begun() -> None:
+    async def body() -> None:
+        async with gemini_house(Say("short"), Say("long enough")) as house:
+            account = await RunAccount.open("r1", Budget(tokens=500), FakeLedger(), clock=house.clock)
+            with pytest.raises(BudgetSpent, match=r"0 are spent and it takes 5\d\d at least; allow more with"):
+                await house.door.ask(call_of(purpose="plan"), account)
+            assert (await house.door.ask(call_of(), account)).text == "short", "what is short has room"
+        assert len(house.requests) == 1
+
+    asyncio.run(body())
+
+
 def test_failures_count_with_what_they_may_have_cost() -> None:
     answers = (RateLimit(), Fail(503), DropConnection(LONG, after=36), Say(LONG))
 
@@ -54,7 +84,7 @@ def test_failures_count_with_what_they_may_have_cost() -> None:
             account = await RunAccount.open("r1", Budget(usd=1.0), ledger, clock=house.clock)
             reply = await house.door.ask(call_of(), account, Sink())
             records = await ledger.calls("r1")
-        assert [one.state for one in records] == ["failed"] * 3 + ["answered"]
+        assert [one.state for one in records] == ["refused", "failed", "failed", "answered"]
         assert [one.usage is not None and one.usage.tokens > 0 for one in records] == [False, False, True, True]
         assert reply.usage.requests == 4
         assert reply.usage.cost_usd == pytest.approx(account.spent_usd)

@@ -40,8 +40,9 @@ def test_a_minute_s_limit_is_a_wait_and_never_a_failure() -> None:
             account = NotingAccount()
             reply = await house.door.ask(call_of(), account)
         assert reply.text == "at last"
-        assert account.states == ["failed"] * 5 + ["answered"]
+        assert account.states == ["refused"] * 5 + ["answered"]
         assert all(one.usage.tokens == 0 and one.usage.cost_usd == 0 for one in account.settled[:5])
+        assert account.settled[0].reason.startswith("RateLimited: ")
         assert reply.usage.requests == 6
         assert house.clock.seconds >= 5 * 26
         assert account.notices[0] == f"{LITE} allows no request before 12:00:26 UTC; waiting 26 s"

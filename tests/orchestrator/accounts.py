@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
-from nadg.domain.model_calls import ModelUsage, StoredAnswer
+from nadg.domain.model_calls import ModelUsage, Settlement, StoredAnswer
 from nadg.models.call import Granted, ModelCall, Wanted
 
 
@@ -22,8 +20,6 @@ class SilentAccount:
     async def charge(self, wanted: Wanted) -> Granted:
         return Granted(charge_id="1", max_output_tokens=wanted.max_output_tokens)
 
-    async def settle(
-        self, charge_id: str, state: Literal["answered", "failed"], usage: ModelUsage, reason: str = ""
-    ) -> None: ...
+    async def settle(self, charge_id: str, state: Settlement, usage: ModelUsage, reason: str = "") -> None: ...
 
     async def answered_from_cache(self, call: ModelCall, answer: StoredAnswer) -> None: ...

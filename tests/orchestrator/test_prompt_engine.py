@@ -281,3 +281,21 @@ def test_only_attempts_that_may_ask_hold_their_data(tmp_path: Path) -> None:
 
     asyncio.run(inside())
     assert sum(isinstance(event, AttemptLost) for event in sink.events) == 20
+
+
+def test_a_provider_that_is_down_is_given_a_while_before_the_next_try(
+    trial: Callable[..., Trial], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+
+    async def note(seconds: float) -> None:
+        waits.append(seconds)
+
+    one = trial(ModelUnavailable("google is down"), ModelUnavailable("google is down"))
+    monkeypatch.setattr("nadg.orchestrator.prompt_engine.asyncio.sleep", note)
+    one.run(one.assignment(Whole(), tries_left=True))
+    assert waits == [5.0]
+    one.sink = Sink()
+    one.run(one.assignment(Whole()))
+    assert waits == [5.0], "after the last try there is nothing to wait for"
+    assert one.sink.outcome.kind == "crashed"

@@ -99,7 +99,7 @@ def test_the_first_settling_stands(opened: Opened, clock: Clock) -> None:
             for name in ("1", "3", "unknown"):
                 await store.model_calls.settle(name, "answered", ModelUsage(), "later")
             for state in ("charged", "cached", "nonsense"):
-                with pytest.raises(ValueError, match="it is one of answered, failed"):
+                with pytest.raises(ValueError, match="it is one of answered, failed, refused"):
                     await store.model_calls.settle("2", state, USAGE)
             found = [(one.state, one.usage, one.reason) for one in await store.model_calls.calls("run")]
             assert found == [("failed", USAGE, "blocked"), ("charged", None, ""), ("cached", USAGE, "")]

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
-from nadg.domain.model_calls import ModelUsage, StoredAnswer
+from nadg.domain.model_calls import ModelUsage, Settlement, StoredAnswer
 from nadg.models.call import Granted, ModelCall, Wanted
 
 
@@ -22,9 +20,7 @@ class KeptAccount:
     async def charge(self, wanted: Wanted) -> Granted:
         raise NotImplementedError
 
-    async def settle(
-        self, charge_id: str, state: Literal["answered", "failed"], usage: ModelUsage, reason: str = ""
-    ) -> None:
+    async def settle(self, charge_id: str, state: Settlement, usage: ModelUsage, reason: str = "") -> None:
         raise NotImplementedError
 
     async def answered_from_cache(self, call: ModelCall, answer: StoredAnswer) -> None:

@@ -63,7 +63,9 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
     """In and out together."""
 
 
-CallState = Literal["charged", "answered", "failed", "cached"]
+Settlement = Literal["answered", "failed", "refused"]
+"""How a request ends. `refused`: by a rate limit, so that the same is sent later; no failure, and free."""
+CallState = Literal["charged", "answered", "failed", "refused", "cached"]
 """`charged`: sent, and nothing is known of its end (it counts with what was set aside for it)."""
 
 
@@ -89,7 +91,7 @@ class CallRecord(msgspec.Struct, frozen=True, kw_only=True):
     usage: ModelUsage | None = None
     """What it really took, once that is known."""
     reason: str = ""
-    """Why it failed."""
+    """Why it failed, or was refused for now."""
 
 
 class StoredAnswer(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Callable
-from typing import Literal
 
 from nadg.domain.clock import Clock
 from nadg.domain.errors import BudgetSpent
-from nadg.domain.model_calls import Budget, CallCharge, CallRecord, ModelUsage, StoredAnswer
+from nadg.domain.model_calls import Budget, CallCharge, CallRecord, ModelUsage, Settlement, StoredAnswer
 from nadg.models.budget_sentences import no_price, no_room
 from nadg.models.call import Granted, ModelCall, Wanted
 from nadg.models.memory import Ledger
@@ -102,7 +101,7 @@ class RunAccount:
         """Set aside what it may cost, durably; waits while requests under way may leave room for it.
 
         Where there is not room for all, the answer must be shorter: by half at most while others are under
-        way, for what they leave may spare it that, and down to `SHORTEST_ANSWER_TOKENS` when it is alone.
+        way, for what they leave may spare it that, and down to the shortest that is of use when it is alone.
         Raises BudgetSpent.
         """
         while (longest := self._length(wanted)) is None:
@@ -110,14 +109,13 @@ class RunAccount:
                 raise BudgetSpent(no_room(self._spending, wanted))
             self._freed.clear()
             await self._freed.wait()
+        shortened_by = self._spending.narrower(wanted) if longest < wanted.max_output_tokens else ""
         charge = self._charge_of(wanted, longest)
         self._spending.reserve(charge)  # nothing is awaited since the room was found: no other charge saw it
         await self._write(charge)
-        return Granted(charge_id=charge.id, max_output_tokens=longest)
+        return Granted(charge_id=charge.id, max_output_tokens=longest, shortened_by=shortened_by)
 
-    async def settle(
-        self, charge_id: str, state: Literal["answered", "failed"], usage: ModelUsage, reason: str = ""
-    ) -> None:
+    async def settle(self, charge_id: str, state: Settlement, usage: ModelUsage, reason: str = "") -> None:
         """Put what it really took in place of what was set aside, even where that cannot be stored."""
         try:
             await self._ledger.settle(charge_id, state, usage, reason)

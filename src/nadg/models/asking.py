@@ -11,6 +11,7 @@ from nadg.domain.clock import Clock
 from nadg.domain.errors import WAYS_OUT, AnswerUnfit, ContentBlocked, ModelError
 from nadg.domain.model_calls import MAX_OUTPUT_TOKENS, ModelUsage
 from nadg.domain.model_names import parse_model
+from nadg.models.breaker import Breaker, Gone
 from nadg.models.call import (
     Account,
     ClientReply,
@@ -47,19 +48,12 @@ class Means(msgspec.Struct, frozen=True, kw_only=True):
     settings: ModelSettings
     clients: Mapping[str, ModelClient]
     governor: Governor
+    breaker: Breaker
     clock: Clock
     sleep: Callable[[float], Awaitable[None]]
     random: Callable[[], float]
     telling: Telling
     prices: PriceList
-
-
-class Gone(Exception):
-    """This model gives no answer now; another may. `refused_providers` take no request at all with this key."""
-
-    def __init__(self, failure: ModelError, refused_providers: frozenset[str] = frozenset()) -> None:
-        super().__init__(str(failure))
-        self.failure, self.refused_providers = failure, refused_providers
 
 
 class Asking:
@@ -78,7 +72,11 @@ class Asking:
 
     async def ask(self, model: str) -> Reply:
         """The answer of this model. Raises DayClosed, Gone, ContentBlocked, AnswerUnfit, BudgetSpent."""
-        tries, longest = 0, self._call.max_output_tokens
+        async with self._means.breaker.passing(model):
+            return await self._ask(model)
+
+    async def _ask(self, model: str) -> Reply:
+        tries, longest, began = 0, self._call.max_output_tokens, self._means.clock.monotonic()
         while True:
             try:
                 answer, granted = await self._once(model, longest)
@@ -87,24 +85,33 @@ class Asking:
             except TemporarilyDown as error:
                 tries += 1
                 if tries == TRIES:
-                    raise Gone(self._error(model, error, tries)) from error
+                    raise self._down(model, error, began) from error
                 await self._means.sleep(self._pause(tries))
             except (RequestBlocked, RequestRefused) as error:
                 self._give_up(model, error)
             else:
                 if self._fit(answer):
-                    return Reply(text=answer.text, model=model, usage=self._spent)
-                if longest > self._call.max_output_tokens or granted < longest or longest >= MAX_OUTPUT_TOKENS:
-                    raise self._cut_off(model, granted, longest)
+                    cut_off = "" if self.complete else self._cut_off(model, granted, longest)
+                    return Reply(text=answer.text, model=model, usage=self._spent, cut_off=cut_off)
+                asked_again = longest > self._call.max_output_tokens
+                if asked_again or granted.shortened_by or longest >= MAX_OUTPUT_TOKENS:
+                    raise AnswerUnfit(self._cut_off(model, granted, longest))
                 longest = min(2 * longest, MAX_OUTPUT_TOKENS)
+
+    def _down(self, model: str, error: TemporarilyDown, since: float) -> Gone:
+        gone = Gone(self._error(model, error, TRIES))
+        if error.for_all:
+            self._means.breaker.down(model, gone, since)
+        return gone
 
     def _give_up(self, model: str, error: RequestBlocked | RequestRefused) -> NoReturn:
         failure = self._error(model, error)
         if isinstance(failure, ContentBlocked):
             raise failure from error
         about_key = isinstance(error, RequestRefused) and error.about == "key"
-        refused = {parse_model(model).provider} if about_key else set()
-        raise Gone(failure, frozenset(refused)) from error
+        gone = Gone(failure, frozenset({parse_model(model).provider} if about_key else ()))
+        self._means.breaker.refused(gone)
+        raise gone from error
 
     def _error(self, model: str, failure: RequestFailed, tries: int = 1) -> ModelError:
         return model_error(model, failure, self._means.settings, tries)
@@ -118,9 +125,9 @@ class Asking:
         self.complete = not answer.truncated
         return self.complete or (self._call.output_schema is None and bool(answer.text.strip()))
 
-    def _cut_off(self, model: str, granted: int, longest: int) -> AnswerUnfit:
-        if granted < longest:
-            why = "all that the budget allows"
+    def _cut_off(self, model: str, granted: Granted, longest: int) -> str:
+        if granted.shortened_by:
+            why = f"the budget leaves no more; raise it with {granted.shortened_by}"
         elif self._call.purpose == "plan":
             why = f"ask for less at a time, or {WAYS_OUT}"
         elif self._call.purpose == "prompt":
@@ -132,9 +139,9 @@ class Asking:
             )
         else:
             why = "name a model that says it shorter (--model)"
-        return AnswerUnfit(f"the answer of {model} was cut off at {granted:,} tokens; {why}")
+        return f"the answer of {model} was cut off at {granted.max_output_tokens:,} tokens; {why}"
 
-    async def _once(self, model: str, longest: int) -> tuple[ClientReply, int]:
+    async def _once(self, model: str, longest: int) -> tuple[ClientReply, Granted]:
         """One request, from leave to settling; the answer and how long it was allowed to be."""
         means = self._means
         admission = await means.governor.admit(
@@ -145,11 +152,12 @@ class Asking:
         )
         used = 0
         try:
+            means.breaker.check(model)  # it may have become known while this one waited
             granted = await self.account.charge(self._wanted(model, longest))
             used = self._input_tokens
             answer = await self._exchange(model, granted)
             used = answer.input_tokens + answer.output_tokens + answer.thinking_tokens
-            return answer, granted.max_output_tokens
+            return answer, granted
         except RateLimited:
             used = 0
             raise
@@ -176,6 +184,8 @@ class Asking:
             client = self._means.clients[name.provider]
             answer = await client.exchange(name.name, self._call, granted.max_output_tokens, self._sink)
         except RequestFailed as error:
+            if not isinstance(error, TemporarilyDown):
+                self._means.breaker.up(model)
             if isinstance(error, RateLimited):
                 self._means.governor.refused(model, error)  # before anything is awaited: nobody may go meanwhile
             await self._note(bill.failed(error), restart=True)
@@ -184,6 +194,7 @@ class Asking:
             # Cancelled, or a fault of ours: nobody will learn what it cost, so what was set aside stays.
             await self._note(bill.given_up(error))
             raise
+        self._means.breaker.up(model)
         fit = self._fit(answer)
         self.last = await self._note(bill.answered(answer, fit=fit), restart=not fit)
         return answer

@@ -6,7 +6,7 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 
-from nadg.domain.model_calls import ModelUsage, Purpose, StoredAnswer
+from nadg.domain.model_calls import ModelUsage, Purpose, Settlement, StoredAnswer
 
 DEFAULT_OUTPUT_TOKENS = 8192
 
@@ -45,6 +45,8 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     usage: ModelUsage
     key: str = ""
     """What it is kept under for the next time; empty where it is not kept."""
+    cut_off: str = ""
+    """For a text that ends early: at how many tokens it was cut off and what to do, in words."""
 
 
 class TextSink(Protocol):
@@ -76,6 +78,8 @@ class Granted(msgspec.Struct, frozen=True, kw_only=True):
 
     charge_id: str
     max_output_tokens: int
+    shortened_by: str = ""
+    """The option of the budget that made it shorter than was wanted, such as `--budget-usd`."""
 
 
 class Account(Protocol):
@@ -100,9 +104,7 @@ class Account(Protocol):
         """
         ...
 
-    async def settle(
-        self, charge_id: str, state: Literal["answered", "failed"], usage: ModelUsage, reason: str = ""
-    ) -> None:
+    async def settle(self, charge_id: str, state: Settlement, usage: ModelUsage, reason: str = "") -> None:
         """Put what it really took in place of what was set aside."""
         ...
 
@@ -186,7 +188,13 @@ class RateLimited(RequestFailed):
 
 
 class TemporarilyDown(RequestFailed):
-    """Worth another try."""
+    """Worth another try. `for_all`: of any question to this model, not only of this one."""
+
+    def __init__(
+        self, message: str, *, billed: bool = False, received_tokens: int = 0, for_all: bool = False
+    ) -> None:
+        super().__init__(message, billed=billed, received_tokens=received_tokens)
+        self.for_all = for_all
 
 
 class RequestRefused(RequestFailed):

@@ -37,6 +37,7 @@ from nadg.models.call import (
 from nadg.models.configuration import ApiKey, is_loopback
 from nadg.models.estimate import estimate_input, estimate_tokens
 from nadg.models.failures import translated
+from nadg.models.open_streams import own_stream, streams_closed
 
 _CONNECT_SECONDS = 10.0
 _THINKING = ("thoughts_tokens", "reasoning_tokens")
@@ -73,7 +74,8 @@ class PydanticAiClient:
             self._models[model] = self._create_model(model)
         heard = Heard(sink)
         try:
-            response = await self._within_time(self._models[model], call, max_output_tokens, heard)
+            async with streams_closed():
+                response = await self._within_time(self._models[model], call, max_output_tokens, heard)
             return _reply(response, call, heard)
         except RequestFailed:
             raise
@@ -158,7 +160,9 @@ def create_http(base_url: str, timeout_seconds: float) -> httpx2.AsyncClient:
     """Connections to one provider; a server on this machine is not asked through the environment's proxy."""
     transport = httpx2.AsyncHTTPTransport(limits=httpx2.Limits()) if is_loopback(base_url) else None
     times = httpx2.Timeout(timeout_seconds, connect=min(_CONNECT_SECONDS, timeout_seconds))
-    return create_async_httpx2_client(timeout=times, transport=transport)
+    http = create_async_httpx2_client(timeout=times, transport=transport)
+    http.event_hooks = {**http.event_hooks, "response": [own_stream]}
+    return http
 
 
 def messages_of(call: ModelCall) -> list[ModelMessage]:

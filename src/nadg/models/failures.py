@@ -34,6 +34,8 @@ from nadg.models.sentences import UNREACHABLE
 _LONGEST_WORDS = 300
 _BLOCK_CODES = ("content_filter", "content_policy_violation")
 _TOO_MANY_REQUESTS = 429
+_OUT_OF_SERVICE = (502, 503)
+"""Not 500 or 504, with which some questions are answered ever again."""
 _NOT_SENT = ("pool", "connect")
 
 
@@ -61,11 +63,13 @@ def _kind_of(error: Exception, billed: bool) -> RequestFailed:
         case ModelTimeoutError() if error.phase not in _NOT_SENT:
             return TemporarilyDown(f"it stayed silent too long ({words})", billed=billed)
         case ModelConnectionError() if error.phase in _NOT_SENT:
-            return TemporarilyDown(f"{UNREACHABLE} ({words})")
+            return TemporarilyDown(f"{UNREACHABLE} ({words})", for_all=True)
         case ModelConnectionError():
             return TemporarilyDown(f"the connection broke off ({words})", billed=billed)
         case ModelHTTPError():
-            return TemporarilyDown(f"it answered with error {error.status_code} ({words})", billed=billed)
+            down = error.status_code in _OUT_OF_SERVICE and not error.in_stream
+            message = f"it answered with error {error.status_code} ({words})"
+            return TemporarilyDown(message, billed=billed, for_all=down)
         case _:
             return TemporarilyDown(f"its answer could not be read ({words})", billed=billed)
 

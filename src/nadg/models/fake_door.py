@@ -9,9 +9,9 @@ from nadg.domain.model_calls import ModelUsage
 from nadg.models.call import Account, ModelCall, Reply, TextSink
 
 FAKE_MODEL = "fake:script"
-Scripted = str | tuple[str, ...] | Exception | Callable[[ModelCall], str]
-"""One answer: its text, or what gives it for a call; of several texts all but the last break off and the answer
-begins anew; an exception is raised."""
+Scripted = str | Reply | tuple[str, ...] | Exception | Callable[[ModelCall], str]
+"""One answer: its text, or what gives it for a call, or the whole reply; of several texts all but the last break
+off and the answer begins anew; an exception is raised."""
 _CHARACTERS_PER_TOKEN = 4
 
 
@@ -41,6 +41,9 @@ class FakeDoor:
         scripted = self._script.pop(0)
         if isinstance(scripted, Exception):
             raise scripted
+        if isinstance(scripted, Reply):
+            await self._stream(scripted.text, sink)
+            return scripted
         if callable(scripted):
             scripted = scripted(call)
         *broken_off, text = (scripted,) if isinstance(scripted, str) else scripted

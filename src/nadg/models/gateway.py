@@ -14,7 +14,8 @@ from nadg.domain.clock import Clock, SystemClock
 from nadg.domain.errors import ModelError, ModelRefused, ModelUnavailable
 from nadg.domain.model_calls import ModelUsage, StoredAnswer
 from nadg.domain.model_names import DEFAULT_MODEL, parse_model
-from nadg.models.asking import Asking, Gone, Means
+from nadg.models.asking import Asking, Means
+from nadg.models.breaker import Breaker, Gone
 from nadg.models.cache_key import cache_key
 from nadg.models.call import Account, ModelCall, ModelClient, Reply, TextSink
 from nadg.models.configuration import ModelSettings, check_keys, missing_key
@@ -52,6 +53,7 @@ class Gateway:
             settings=settings,
             clients=clients,
             governor=governor,
+            breaker=Breaker(clock),
             clock=clock,
             sleep=sleep,
             random=random,

@@ -16,7 +16,10 @@ class Ledger(Protocol):
         ...
 
     async def settle(self, call_id: str, state: str, usage: ModelUsage | None, reason: str = "") -> None:
-        """After it: `answered`, or `failed` with what it may have cost all the same. The first settling stands."""
+        """After it, as one of `Settlement`; `failed` with what it may have cost all the same.
+
+        The first settling stands.
+        """
         ...
 
     async def record(self, record: CallRecord) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 from nadg.domain.clock import Clock
-from nadg.domain.model_calls import ModelUsage
-from nadg.models.call import Account, ClientReply, Granted, RequestBlocked, RequestFailed
+from nadg.domain.model_calls import ModelUsage, Settlement
+from nadg.models.call import Account, ClientReply, Granted, RateLimited, RequestBlocked, RequestFailed
 from nadg.models.prices import PriceList
 
 Result = TypeVar("Result")
@@ -39,7 +39,8 @@ class Bill:
 
     async def failed(self, error: RequestFailed) -> ModelUsage:
         """Nothing where the provider does not charge; else what had come, or all that could have."""
-        return await self._settle("failed", self._usage_of_failure(error), f"{type(error).__name__}: {error}")
+        state: Settlement = "refused" if isinstance(error, RateLimited) else "failed"
+        return await self._settle(state, self._usage_of_failure(error), f"{type(error).__name__}: {error}")
 
     async def given_up(self, error: BaseException) -> ModelUsage:
         """Nobody will learn what it cost: what was set aside stays."""
@@ -84,7 +85,7 @@ class Bill:
             latency_seconds=self._clock.monotonic() - self._start,
         )
 
-    async def _settle(self, state: Literal["answered", "failed"], usage: ModelUsage, reason: str) -> ModelUsage:
+    async def _settle(self, state: Settlement, usage: ModelUsage, reason: str) -> ModelUsage:
         await self._account.settle(self._granted.charge_id, state, usage, reason)
         return usage
 

@@ -10,6 +10,8 @@ from nadg.models.call import Wanted
 
 SHORTEST_ANSWER_TOKENS = 64
 """A shortened answer is never shorter: a label or a sentence fits; less would be paid for and then cut off."""
+SHORTEST_PLAN_TOKENS = 512
+"""The same for a plan, which is of no use unless it is whole."""
 
 
 class Spending:
@@ -43,13 +45,22 @@ class Spending:
 
     def longest_answer(self, wanted: Wanted) -> float:
         """How many tokens the answer may have at most, in what is neither spent nor set aside."""
-        longest = math.inf
-        if self.budget.tokens is not None:
-            longest = self.budget.tokens - self.spent_tokens - self.reserved_tokens - wanted.input_tokens
-        if self.budget.usd is not None:
-            left = self.budget.usd - self.spent_usd - self.reserved_usd
-            longest = min(longest, _tokens_for(left, wanted))
-        return longest
+        return min(self._left_in_tokens(wanted), self._left_in_usd(wanted))
+
+    def narrower(self, wanted: Wanted) -> str:
+        """The option that sets the bound which leaves the less for its answer."""
+        in_tokens = self._left_in_tokens(wanted) <= self._left_in_usd(wanted)
+        return "--budget-tokens" if in_tokens else "--budget-usd"
+
+    def _left_in_tokens(self, wanted: Wanted) -> float:
+        if self.budget.tokens is None:
+            return math.inf
+        return self.budget.tokens - self.spent_tokens - self.reserved_tokens - wanted.input_tokens
+
+    def _left_in_usd(self, wanted: Wanted) -> float:
+        if self.budget.usd is None:
+            return math.inf
+        return _tokens_for(self.budget.usd - self.spent_usd - self.reserved_usd, wanted)
 
     def reserve(self, charge: CallCharge) -> None:
         self._reserved[charge.id] = charge
@@ -99,7 +110,8 @@ class Spending:
 
 def shortest_answer(wanted: Wanted) -> int:
     """Tokens; with less room than that it is not asked."""
-    return min(SHORTEST_ANSWER_TOKENS, wanted.max_output_tokens)
+    shortest = SHORTEST_PLAN_TOKENS if wanted.purpose == "plan" else SHORTEST_ANSWER_TOKENS
+    return min(shortest, wanted.max_output_tokens)
 
 
 def cost_usd(wanted: Wanted, output_tokens: int) -> float | None:

@@ -43,6 +43,7 @@ def build_prompt(run: RunProgress, command: Dispatch, inputs: Sequence[FileRef])
     subtask = run.subtasks[command.subtask_id]
     assert isinstance(subtask.spec.work, PromptWork)
     listed = _source_of(subtask.spec.foreach)
+    shard = subtask.shards[command.shard_index]
     met, missing = _needs(run, subtask)
     return PromptAssignment(
         attempt_id=command.attempt_id,
@@ -52,6 +53,7 @@ def build_prompt(run: RunProgress, command: Dispatch, inputs: Sequence[FileRef])
         inputs=tuple(find_file(run, name, inputs) for name in subtask.spec.inputs),
         needs={need.spec.id: need.result for need in met if need.result is not None and need.spec.id != listed},
         missing=missing,
+        tries_left=shard.tries - shard.mended < subtask.spec.max_attempts,
     )
 
 

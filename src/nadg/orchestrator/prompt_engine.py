@@ -28,6 +28,7 @@ from nadg.domain.errors import (
     UserError,
 )
 from nadg.domain.events import AttemptFinished, AttemptLost, AttemptStarted
+from nadg.domain.ids import parse_attempt_id
 from nadg.domain.model_calls import ModelUsage
 from nadg.domain.outcome import Outcome, OutcomeKind, Receipt
 from nadg.engines.leaving import leave_tasks
@@ -37,14 +38,9 @@ from nadg.models.data_block import data_block
 from nadg.models.json_answer import parse_json
 from nadg.models.json_schema import schema_problem
 from nadg.orchestrator.model_access import ModelAccess
+from nadg.orchestrator.prompt_attempt import PromptAttempt
 from nadg.orchestrator.prompt_parts import FAILED, PromptAssignment, create_call, item_blocks, shared_blocks
 from nadg.orchestrator.values import store_value
-
-MASTER = "master"
-"""Who carries prompt work, in receipts."""
-NOTED_ITEMS = 5
-_UNFIT = "Your answer cannot be used. Answer again, with nothing but the JSON; what is wrong with it:"
-
 
 class PromptEngine:
     """An async context manager; its end calls off what is under way."""
@@ -75,7 +71,7 @@ class PromptEngine:
         """Take an attempt. Raises ValueError where one of that id is under way."""
         if assignment.attempt_id in self._under_way:
             raise ValueError(f"attempt {assignment.attempt_id} is under way already")
-        attempt = _Attempt(assignment, sink, self._access, self._room, self._blobs, self._clock)
+        attempt = PromptAttempt(assignment, sink, self._access, self._room, self._blobs, self._clock)
         task = self._tasks.create_task(self._carry(attempt))
         self._under_way[assignment.attempt_id] = task
         task.add_done_callback(lambda done: self._ended(attempt, done))
@@ -90,7 +86,7 @@ class PromptEngine:
         """The attempts that have not ended; for who wants to wait for them."""
         return list(self._under_way.values())
 
-    async def _carry(self, attempt: _Attempt) -> None:
+    async def _carry(self, attempt: PromptAttempt) -> None:
         try:
             async with self._entrance:
                 await attempt.carry()
@@ -98,171 +94,7 @@ class PromptEngine:
             self._on_budget_spent(str(error))
             attempt.lose(str(error))
 
-    def _ended(self, attempt: _Attempt, done: asyncio.Task[None]) -> None:
+    def _ended(self, attempt: PromptAttempt, done: asyncio.Task[None]) -> None:
         del self._under_way[attempt.assignment.attempt_id]
         if done.cancelled():
             attempt.lose("cancelled")
-
-
-class _Attempt:
-    """One attempt under way."""
-
-    def __init__(
-        self,
-        assignment: PromptAssignment,
-        sink: AttemptSink,
-        access: ModelAccess,
-        room: asyncio.Semaphore,
-        blobs: Blobs,
-        clock: Clock,
-    ) -> None:
-        self.assignment, self._sink, self._access = assignment, sink, access
-        self._room, self._blobs, self._clock = room, blobs, clock
-        self._began = clock.now()
-        self._started = False
-        self._usage = ModelUsage()
-
-    async def carry(self) -> None:
-        """Ask, and report what came of it. Raises BudgetSpent, which is the run's matter."""
-        try:
-            items = await asyncio.to_thread(item_blocks, self.assignment.piece, self._blobs)
-            shared = await asyncio.to_thread(shared_blocks, self.assignment, self._blobs)
-            if items is None:
-                outcome = self._outcome("succeeded", result=await self._ask(shared))
-            else:
-                outcome = await self._ask_each(items, shared)
-        except BudgetSpent:
-            raise
-        except ModelUnavailable as error:
-            outcome = self._outcome("crashed", reason=str(error))
-        except (NadgError, OSError) as error:
-            outcome = self._outcome("failed", reason=str(error))
-        self._sink.event(AttemptFinished(attempt_id=self.assignment.attempt_id, outcome=outcome))
-
-    def lose(self, reason: str) -> None:
-        """Report that nothing came of it."""
-        at = self._clock.now()
-        self._sink.event(AttemptLost(attempt_id=self.assignment.attempt_id, worker=MASTER, reason=reason, at=at))
-
-    async def _ask_each(self, items: Sequence[str | UserError], shared: Sequence[str]) -> Outcome:
-        """All items, as many at a time as there is room; one that fails fails alone."""
-        asked = (self._ask_about(item, shared) for item in items)
-        answers = await asyncio.gather(*asked, return_exceptions=True)
-        results: list[Any] = []
-        failures: list[str] = []
-        for place, answer in enumerate(answers, start=getattr(self.assignment.piece, "first", 0)):
-            if isinstance(answer, (ContentBlocked, AnswerUnfit)) or _is_too_long(answer):
-                failures.append(f"item {place} has no answer: {answer}")
-                answer = {FAILED: str(answer)}
-            elif isinstance(answer, BaseException):
-                raise _worst(answers) from None
-            results.append(answer)
-        more = len(failures) - NOTED_ITEMS
-        notes = [*failures[:NOTED_ITEMS], *([f"{more} more items have no answer"] if more > 0 else [])]
-        return self._outcome("succeeded", result=results, per_item=True, notes=notes)
-
-    async def _ask_about(self, item: str | UserError, shared: Sequence[str]) -> Any:
-        if isinstance(item, UserError):
-            raise item
-        return await self._ask([*shared, item])
-
-    async def _ask(self, blocks: Sequence[str]) -> Any:
-        """The answer to one question, as a value. Raises the errors of `Door.ask`, and UserError."""
-        schema = self.assignment.work.output_schema
-        async with self._room:
-            call = create_call(self.assignment, blocks, schema)
-            self._say_started()
-            if schema is None:
-                return (await self._answer(call)).text.strip()
-            return await self._fitting(call, schema)
-
-    async def _fitting(self, call: ModelCall, schema: dict[str, Any]) -> Any:
-        """An answer of the wanted shape; where the first has another, it is asked for once more."""
-        reply = await self._answer(call)
-        value, problem = _checked(reply.text, schema)
-        if problem:
-            await self._access.door.reject(reply)
-            reply = await self._answer(_again(call, reply.text, problem))
-            value, problem = _checked(reply.text, schema)
-        if problem:
-            await self._access.door.reject(reply)
-            raise AnswerUnfit(problem)
-        return value
-
-    async def _answer(self, call: ModelCall) -> Reply:
-        reply = await self._access.door.ask(call, self._access.account)
-        self._usage = self._usage.plus(reply.usage)
-        self._sink.output(self.assignment.attempt_id, "stdout", reply.text.rstrip("\n") + "\n")
-        return reply
-
-    def _say_started(self) -> None:
-        if not self._started:
-            self._started = True
-            self._began = self._clock.now()
-            self._sink.event(AttemptStarted(attempt_id=self.assignment.attempt_id, worker=MASTER, at=self._began))
-
-    def _outcome(
-        self,
-        kind: OutcomeKind,
-        *,
-        result: Any = None,
-        per_item: bool = False,
-        reason: str = "",
-        notes: Sequence[str] = (),
-    ) -> Outcome:
-        succeeded = kind == "succeeded"
-        return Outcome(
-            kind=kind,
-            receipt=self._receipt(),
-            reason=reason,
-            result=store_value(msgspec.json.encode(result), self._blobs) if succeeded else None,
-            per_item=per_item,
-            notes=tuple(notes),
-        )
-
-    def _receipt(self) -> Receipt:
-        asked = self.assignment
-        hashes = {file.name: file.blob.sha256 for file in asked.inputs}
-        hashes |= {name: value.sha256 for name, value in asked.needs.items() if isinstance(value, Value)}
-        return Receipt(
-            worker=MASTER,
-            sandbox_tier=None,
-            code_sha256=hashlib.sha256(asked.work.model_dump_json().encode()).hexdigest(),
-            input_sha256s=hashes,
-            started_at=self._began,
-            finished_at=self._clock.now(),
-            model_usage=self._usage,
-        )
-
-
-def _checked(text: str, schema: dict[str, Any]) -> tuple[Any, str]:
-    """The value of an answer, and what is wrong with it."""
-    try:
-        value = parse_json(text)
-    except ValueError as error:
-        return None, f"the answer is no JSON ({error})"
-    try:
-        return value, schema_problem(value, schema)
-    except ValueError as error:
-        raise UserError(str(error)) from error
-
-
-def _again(call: ModelCall, text: str, problem: str) -> ModelCall:
-    turns = (
-        *call.turns,
-        Turn(role="model", text=text),
-        Turn(role="user", text=f"{_UNFIT}\n{data_block('problem', problem)}"),
-    )
-    return msgspec.structs.replace(call, turns=turns)
-
-
-def _is_too_long(answer: object) -> bool:
-    """A single item that cannot be asked for: not a refusal of the provider, which would meet every item."""
-    return isinstance(answer, UserError) and not isinstance(answer, ModelRefused)
-
-
-def _worst(answers: Sequence[object]) -> BaseException:
-    """What to tell of several failures: a spent budget ends the run, a refusal the subtask, others come again."""
-    failures = [one for one in answers if isinstance(one, BaseException)]
-    order = (BudgetSpent, ModelRefused, ModelUnavailable)
-    return next((one for kind in order for one in failures if isinstance(one, kind)), failures[0])

@@ -37,6 +37,8 @@ class PromptAssignment(msgspec.Struct, frozen=True, kw_only=True):
     inputs: tuple[FileRef, ...] = ()
     needs: dict[str, Value] = {}
     missing: dict[str, str] = {}
+    tries_left: bool = False
+    """Whether the shard is tried again where this attempt is lost."""
 
 
 def item_blocks(piece: Piece, blobs: Blobs) -> Sequence[str | UserError] | None:

@@ -150,7 +150,7 @@ class ModelCalls(Protocol):
         ...
 
     async def settle(self, call_id: str, state: str, usage: ModelUsage | None, reason: str = "") -> None:
-        """After it: `answered` or `failed`. The first settling stands, and an unknown id is passed over."""
+        """After it, as one of `Settlement`. The first settling stands, and an unknown id is passed over."""
         ...
 
     async def record(self, record: CallRecord) -> None:

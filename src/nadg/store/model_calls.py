@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 from sqlalchemy import Connection, Row, bindparam, func, select, update
 
-from nadg.domain.model_calls import CallCharge, CallRecord, ModelUsage
+from nadg.domain.model_calls import CallCharge, CallRecord, ModelUsage, Settlement
 from nadg.store import codec, dialect
 from nadg.store.database import Database
 from nadg.store.guards import Row as Parameters
@@ -24,7 +26,7 @@ _SETTLE = (
     .values(state=bindparam("b_state"), usage=bindparam("b_usage"), reason=bindparam("b_reason"))
 )
 _OF_RUN = select(model_calls).where(model_calls.c.run_id == bindparam("b_run")).order_by(model_calls.c.position)
-_SETTLED = ("answered", "failed")
+_SETTLED = get_args(Settlement)
 
 
 class SqlModelCalls:

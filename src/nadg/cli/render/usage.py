@@ -10,7 +10,7 @@ from rich.table import Table
 from nadg.cli.render.safe import one_line
 from nadg.cli.render.tables import plain_table
 from nadg.cli.render.units import counted
-from nadg.domain.model_calls import CallRecord, ModelUsage
+from nadg.domain.model_calls import CallRecord, CallState, ModelUsage
 from nadg.domain.run import RunRecord
 
 PRICE_UNKNOWN = "price unknown"
@@ -90,9 +90,14 @@ def _numbers(part: _Part) -> tuple[str, ...]:
 
 def _unanswered(calls: Iterable[CallRecord]) -> list[str]:
     states = [call.state for call in calls]
-    failed, unsettled = states.count("failed"), states.count("charged")
-    facts = [f"{counted(failed, 'request')} failed"] if failed else []
-    return [*facts, f"{counted(unsettled, 'request')} without a known end"] if unsettled else facts
+    ends: dict[CallState, str] = {
+        "refused": "put off by a rate limit",
+        "failed": "failed",
+        "charged": "without a known end",
+    }
+    return [
+        f"{counted(number, 'request')} {end}" for state, end in ends.items() if (number := states.count(state))
+    ]
 
 
 def _models(models: tuple[str, ...]) -> list[str]:

@@ -29,7 +29,7 @@ def upgrade() -> None:
         sa.Column("reason", sa.Text(), server_default="", nullable=False),
         sa.Column("created_at", UTC_TIME, nullable=False),
         sa.CheckConstraint(
-            "state IN ('charged', 'answered', 'failed', 'cached')", name=op.f("ck_model_calls_state")
+            "state IN ('charged', 'answered', 'failed', 'refused', 'cached')", name=op.f("ck_model_calls_state")
         ),
         sa.PrimaryKeyConstraint("id", name="pk_model_calls"),
     )
