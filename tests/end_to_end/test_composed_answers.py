@@ -72,6 +72,7 @@ def test_a_provider_that_is_down_at_the_answer_costs_only_its_words(
     grid: ModelGrid, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("nadg.models.asking.BACKOFF_SECONDS", 0.01)
+    monkeypatch.setattr("nadg.models.breaker.OPEN_SECONDS", 0.0)
     done = grid.run("count alone", plan=FIVE, answer=DOWN)
     assert (done.document["state"], done.record.answer) == ("succeeded", "")
     assert re.search(r"\b5\b", done.answer)

@@ -22,6 +22,7 @@ ANSWERED = 60
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """A provider that is down is asked again in no time."""
     monkeypatch.setattr("nadg.models.asking.BACKOFF_SECONDS", 0.001)
+    monkeypatch.setattr("nadg.models.breaker.OPEN_SECONDS", 0.0)
 
 
 def planned(shard_size: int, prompt: str = "Spell it.") -> Answer:

@@ -108,6 +108,7 @@ def test_a_cycle_is_corrected_too(grid: ModelGrid) -> None:
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """A provider that is down is asked again in no time."""
     monkeypatch.setattr("nadg.models.asking.BACKOFF_SECONDS", 0.01)
+    monkeypatch.setattr("nadg.models.breaker.OPEN_SECONDS", 0.0)
 
 
 def broken_in_c(text: str) -> tuple[BreakOff, Ended]:

@@ -11,6 +11,9 @@ from nadg.models.configuration import ModelSettings
 from nadg.models.fake import FakeAnswerCache, FakeLedger
 from nadg.models.gateway import Gateway
 from nadg.models.governor import Governor
+from tests.models.clients import call_of
+from tests.models.doors import LITE, JumpingClock, NotingAccount, gemini_house
+from tests.support.gemini import Quota, Say
 from tests.support.virtual_time import LoopClock, pass_time, run_virtually
 
 MODEL = "google:gemini-3.5-flash-lite"
@@ -39,6 +42,23 @@ class RefusingOnce:
         if len(self.times) == 1:
             raise RateLimited("slow down", retry_after=30.0)
         return ClientReply(text="yes", input_tokens=1, output_tokens=1)
+
+
+def test_a_wait_for_the_day_tells_of_an_unknown_fallback_in_one_sentence() -> None:
+    async def body() -> None:
+        clock = JumpingClock()
+        quota = Quota(requests_per_day=1, time=clock.epoch)
+        unknown = "google:gemini-9"
+        async with gemini_house(Say("one"), Say("two"), quota=quota, clock=clock, fallbacks=(unknown,)) as house:
+            account = NotingAccount()
+            await house.door.ask(call_of("first"), account)
+            assert (await house.door.ask(call_of("second"), account)).text == "two"
+        assert account.notices[-1] == (
+            f"{LITE} allows no more requests today, and its fallback {unknown} is unknown "
+            "(set NADG_MODEL_FALLBACKS); the run waits until 2026-11-26 08:00 UTC"
+        )
+
+    asyncio.run(body())
 
 
 def test_nobody_is_let_go_while_a_refusal_is_written_down() -> None:

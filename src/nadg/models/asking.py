@@ -110,6 +110,7 @@ class Asking:
             raise failure from error
         about_key = isinstance(error, RequestRefused) and error.about == "key"
         gone = Gone(failure, frozenset({parse_model(model).provider} if about_key else ()))
+        gone.unknown = isinstance(error, RequestRefused) and error.about == "model"
         self._means.breaker.refused(gone)
         raise gone from error
 

@@ -21,6 +21,8 @@ class Gone(Exception):
     def __init__(self, failure: ModelError, refused_providers: frozenset[Provider] = frozenset()) -> None:
         super().__init__(str(failure))
         self.failure, self.refused_providers = failure, refused_providers
+        self.unknown = False
+        """Whether there is no such model."""
 
     def again(self) -> Gone:
         """The same for another question."""

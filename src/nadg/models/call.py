@@ -197,10 +197,14 @@ class TemporarilyDown(RequestFailed):
         self.for_all = for_all
 
 
+Blame = Literal["key", "model", "address", "request"]
+"""`address`: there is something else than the provider's API."""
+
+
 class RequestRefused(RequestFailed):
     """`about` says what is at fault."""
 
-    def __init__(self, message: str, *, about: Literal["key", "model", "request"] = "request") -> None:
+    def __init__(self, message: str, *, about: Blame = "request") -> None:
         super().__init__(message)
         self.about = about
 

@@ -32,6 +32,9 @@ from nadg.models.call import (
 from nadg.models.sentences import UNREACHABLE
 
 _LONGEST_WORDS = 300
+_PATH = re.compile(r"\S+://\S+|(?<!\w)/\S+")
+_MODEL = re.compile(r"\bmodels?\b", re.IGNORECASE)
+_WEB_PAGE = re.compile(r"\s*<(?:!doctype|html)\b", re.IGNORECASE)
 _BLOCK_CODES = ("content_filter", "content_policy_violation")
 _TOO_MANY_REQUESTS = 429
 _OUT_OF_SERVICE = (502, 503)
@@ -55,7 +58,7 @@ def _kind_of(error: Exception, billed: bool) -> RequestFailed:
         case ModelAuthenticationError():
             return RequestRefused(words, about="key")
         case ModelNotFoundError():
-            return RequestRefused(words, about="model")
+            return RequestRefused(words, about="model" if _names_a_model(words) else "address")
         case ModelRequestRejectedError() if error.provider_error_code in _BLOCK_CODES:
             return RequestBlocked(words)
         case ModelRequestRejectedError() | UserError():
@@ -72,6 +75,11 @@ def _kind_of(error: Exception, billed: bool) -> RequestFailed:
             return TemporarilyDown(message, billed=billed, for_all=down)
         case _:
             return TemporarilyDown(f"its answer could not be read ({words})", billed=billed)
+
+
+def _names_a_model(words: str) -> bool:
+    """Whether a 404 is the API's word on a model, and not some server's on a path."""
+    return bool(_MODEL.search(_PATH.sub("", words))) and "requested URL" not in words
 
 
 def _was_under_way(error: Exception) -> bool:
@@ -137,8 +145,16 @@ def _number(text: str) -> int | None:
 def words_of(error: Exception) -> str:
     """What the provider itself says, in one short line."""
     body = getattr(error, "body", None)
-    said = _at(_at(body, "error"), "message") or _at(body, "message") or _at(body, "error")
+    said = (
+        _at(_at(body, "error"), "message")
+        or _at(body, "message")
+        or _at(body, "error")
+        or _at(body, "detail")
+        or body
+    )
     own = error.message if isinstance(error, AgentRunError | UserError) else str(error)
-    text = said if isinstance(said, str) else own
+    text = said if isinstance(said, str) and said else own
+    if _WEB_PAGE.match(text):
+        return "it answered with a web page"
     line = re.sub(r"\s+", " ", text).strip().rstrip(".") or type(error).__name__
     return line if len(line) <= _LONGEST_WORDS else line[: _LONGEST_WORDS - 1] + "…"

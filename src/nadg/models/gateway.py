@@ -129,7 +129,7 @@ class Gateway:
                 except DayClosed as error:
                     ended.closed_until(model, error.until)
                 except Gone as error:
-                    ended.gone(error)
+                    ended.gone(model, error)
             await self._wait_for_the_day(ended, asking.account)
 
     async def _wait_for_the_day(self, ended: Round, account: Account) -> None:
@@ -138,13 +138,20 @@ class Gateway:
             assert ended.failure is not None
             raise ended.failure
         now, until = self._clock.now(), min(ended.closed.values())
-        who = " and ".join(ended.closed) + (" allows" if len(ended.closed) == 1 else " allow")
-        failed = f"{ended.failure}; " if ended.failure is not None else ""
-        text = f"{failed}{who} no more requests today; the run waits until {until_day(until)}"
-        self._telling.once(account, text)
+        self._telling.once(account, f"{self._closed_today(ended)}; the run waits until {until_day(until)}")
         seconds = max(SHORTEST_WAIT_SECONDS, (until - now).total_seconds())
         is_down = isinstance(ended.failure, ModelUnavailable)
         await self._sleep(min(seconds, REVISIT_SECONDS) if is_down else seconds)
+
+    def _closed_today(self, ended: Round) -> str:
+        """Who takes no more requests today, and what hinders the others."""
+        who = " and ".join(ended.closed) + (" allows" if len(ended.closed) == 1 else " allow")
+        text = f"{who} no more requests today"
+        if ended.unknown:
+            setting = self._settings.all_models().get(ended.unknown, "another model")
+            fallback = "its fallback " if setting == "NADG_MODEL_FALLBACKS" else ""
+            return f"{text}, and {fallback}{ended.unknown} is unknown (set {setting})"
+        return text if ended.failure is None else f"{ended.failure}; {text}"
 
 
 class Round:
@@ -155,6 +162,8 @@ class Round:
         """Those whose limit of the day is reached, and when it begins anew."""
         self.failure: ModelError | None = None
         """Of the last one that failed."""
+        self.unknown = ""
+        """The last one that failed, where there is no such model."""
         self.cause = ""
         """Why the last one gave no answer."""
         self._refused: frozenset[str] = frozenset()
@@ -167,7 +176,8 @@ class Round:
         self.closed[model] = until
         self.cause = f"{model} allows no more requests until {until_day(until)}"
 
-    def gone(self, error: Gone) -> None:
+    def gone(self, model: str, error: Gone) -> None:
+        self.unknown = model if error.unknown else ""
         self.failure, self.cause = error.failure, str(error.failure)
         self._refused |= error.refused_providers
 

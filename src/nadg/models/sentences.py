@@ -22,7 +22,9 @@ def model_error(model: str, failure: RequestFailed, settings: ModelSettings, tri
             return ModelRefused(
                 f"{model} refuses the key in {variable} ({words}); set {variable} to one that works"
             )
-        case RequestRefused(about="model"):
+        case RequestRefused(about="address") if setting := _address_setting(model, settings):
+            return ModelRefused(f"{model} is not found ({words}); is {setting} right?")
+        case RequestRefused(about="model" | "address"):
             return ModelRefused(f"there is no model {model} ({words}); name another (--model or NADG_MODEL)")
         case RequestRefused():
             return ModelRefused(
@@ -39,10 +41,13 @@ def _hint(model: str, words: str, settings: ModelSettings) -> str:
     """What to look at where nothing answers at all."""
     if not words.startswith(UNREACHABLE):
         return ""
+    return f"; check {_address_setting(model, settings) or 'the network'}"
+
+
+def _address_setting(model: str, settings: ModelSettings) -> str:
+    """The setting that says where the model is asked; empty where it is the provider's own address."""
     provider = parse_model(model).provider
-    return (
-        f"; check {'the network' if settings.base_url(provider) is None else f'NADG_{provider.upper()}_BASE_URL'}"
-    )
+    return "" if settings.base_url(provider) is None else f"NADG_{provider.upper()}_BASE_URL"
 
 
 def until_minute(moment: datetime.datetime) -> str:
