@@ -69,7 +69,7 @@ async def plan_run(
     if plan_file is not None:
         document = document_with_limits(load_plan(plan_file), default_limits)
         plan = parse_plan(document, skills=planners.skills, inputs=files, models=planners.has_model)
-        planners.check_prompts(plan)
+        planners.check_prompts(plan, files)
         command = command or plan.goal or plan_file.name
         return PlannedRun(command=command, planner=FILE, plan=plan, inputs=files)
     command = checked_command(command)

@@ -18,6 +18,7 @@ from nadg.domain.validate import parse_plan
 from nadg.models.prices import price_list
 from nadg.planning.estimate import PlanEstimate, estimate_plan
 from nadg.planning.file import dump_plan, parse_text
+from nadg.planning.prompt_sizes import flaw_of_length
 from nadg.planning.prompts import prompt_problems
 from nadg.settings import Settings
 from nadg.skills.registry import load_registry
@@ -85,7 +86,7 @@ def edited_run(text: str, planned: PlannedRun) -> PlannedRun:
     models = written_by_model(planned.planner) or has_prompts(planned.plan)
     document = parse_text(text, "the edited plan.yaml")
     plan = parse_plan(document, skills=load_registry().specs, inputs=planned.inputs, models=models)
-    if problems := prompt_problems(plan, _flaw_of_name):
+    if problems := prompt_problems(plan, _flaw_of_name, flaw_of_length(planned.inputs)):
         raise PlanInvalid(problems)
     planner = planned.planner if planned.planner.endswith(EDITED) else planned.planner + EDITED
     by_model = written_by_model(planned.planner)
