@@ -53,7 +53,32 @@ def test_an_unknown_price_failures_and_what_never_ended_are_said() -> None:
         run_with(call(1, "answered", usage=unknown), call(2, "failed"), call(3, "charged", usage=None))
     )
     assert line is not None
-    assert "price unknown, 1 request failed, 1 request without a known end, openai:own\\x1b[2J" in line
+    assert (
+        "price unknown, 1 request failed, 1 request without a known end (set aside: 900 tokens, $0.0100), " in line
+    )
+    assert ", openai:own\\x1b[2J" in line
+
+
+def test_what_cost_nothing_is_free_and_what_is_not_known_is_not() -> None:
+    usage = ModelUsage(models=("openai:here",), answers=1, requests=1, input_tokens=10, cost_usd=0.0)
+    assert "10 tokens in, 0 out, free, openai:here" in (
+        usage_line(run_with(call(1, "answered", usage=usage))) or ""
+    )
+    lost = usage_line(run_with(call(1, "charged", usage=None), call(2, "charged", usage=None)))
+    assert lost == (
+        "Models: 0 answers, 0 tokens in, 0 out, $0.0000, "
+        "2 requests without a known end (set aside: 1,800 tokens, $0.0200)"
+    )
+
+
+def test_a_cost_of_next_to_nothing_is_short_in_the_table() -> None:
+    usage = ModelUsage(models=("google:a",), answers=1, cost_usd=0.00001)
+    table = usage_table(run_with(call(1, "answered", usage=usage)))
+    assert table is not None
+    console = Console(file=io.StringIO(), width=160)
+    print_table(console, table)
+    assert isinstance(console.file, io.StringIO)
+    assert "<$0.0001 " in console.file.getvalue()
 
 
 @pytest.mark.parametrize(
@@ -85,9 +110,9 @@ def test_the_table_has_a_line_for_each_part() -> None:
     assert isinstance(console.file, io.StringIO)
     lines = [" ".join(line.split()) for line in console.file.getvalue().splitlines()]
     assert lines == [
-        "SUBTASK PURPOSE ANSWERS CACHED FAILED IN OUT THINKING COST MODEL",
-        "– plan 1 0 0 100 20 5 $0.0010 google:a",
-        "a prompt 1 0 1 + 1 unknown 100 20 5 $0.0010 google:a",
+        "SUBTASK PURPOSE ANSWERS CACHED FAILED IN OUT THINKING COST SET ASIDE MODEL",
+        "– plan 1 0 0 100 20 5 $0.0010 – google:a",
+        "a prompt 1 0 1 + 1 unknown 100 20 5 $0.0010 900 tokens, $0.0100 google:a",
     ]
 
 
@@ -112,6 +137,14 @@ class Estimate:
         (
             Estimate(cost_usd=None),
             "12 calls, about 9,000 tokens in and 2,000 out, price unknown, 4 shards",
+        ),
+        (
+            Estimate(at_least=True, cost_usd=0.0),
+            "at least 12 calls, about 9,000 tokens in and 2,000 out, free, 4 shards",
+        ),
+        (
+            Estimate(at_least=True, cost_usd=0.00001),
+            "at least 12 calls, about 9,000 tokens in and 2,000 out, less than $0.0001, 4 shards",
         ),
         (Estimate(calls=0), "no calls of a language model, 4 shards"),
     ],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from nadg.cli.render.units import counted
-from nadg.cli.render.usage import PRICE_UNKNOWN, money
+from nadg.cli.render.usage import FREE, LEAST_USD, PRICE_UNKNOWN, money
 
 
 class ShownEstimate(Protocol):
@@ -42,5 +42,14 @@ def estimate_line(estimate: ShownEstimate) -> str:
     least = "at least " if estimate.at_least else ""
     calls = counted(estimate.calls, "call")
     tokens = f"about {estimate.input_tokens:,} tokens in and {estimate.output_tokens:,} out"
-    cost = PRICE_UNKNOWN if estimate.cost_usd is None else f"{least}{money(estimate.cost_usd)}"
-    return f"Estimate: {least}{calls}, {tokens}, {cost}, {shards}"
+    return f"Estimate: {least}{calls}, {tokens}, {_cost(estimate)}, {shards}"
+
+
+def _cost(estimate: ShownEstimate) -> str:
+    """A model on this machine costs nothing, however often it is asked."""
+    usd = estimate.cost_usd
+    if usd is None:
+        return PRICE_UNKNOWN
+    if usd == 0:
+        return FREE
+    return f"at least {money(usd)}" if estimate.at_least and usd >= LEAST_USD else money(usd)
