@@ -12,9 +12,9 @@ from rich.console import Console
 
 from nadg.cli.console import print_table
 from nadg.cli.render.code import work_blocks
-from nadg.cli.render.estimate import estimate_line
+from nadg.cli.render.estimate import estimate_line, estimate_lines
 from nadg.cli.render.usage import money, usage_line, usage_table
-from nadg.domain.model_calls import CallRecord, ModelUsage
+from nadg.domain.model_calls import Budget, CallRecord, ModelUsage
 from nadg.domain.plan import Plan, PromptWork, PythonWork, Subtask
 from nadg.domain.run import RunRecord
 from tests.cli.test_render_record import record
@@ -124,6 +124,7 @@ class Estimate:
     output_tokens: int = 2000
     cost_usd: float | None = 0.0031
     shards: int = 4
+    budget: Budget = dataclasses.field(default_factory=Budget)
 
 
 @pytest.mark.parametrize(
@@ -151,6 +152,21 @@ class Estimate:
 )
 def test_the_estimate(estimate: Estimate, shown: str) -> None:
     assert estimate_line(estimate) == f"Estimate: {shown}"
+
+
+@pytest.mark.parametrize(
+    ("budget", "told"),
+    [
+        (Budget(), None),
+        (Budget(usd=0.0031, tokens=11_000), None),
+        (Budget(usd=0.003), "$0.0030"),
+        (Budget(tokens=10_999), "10,999 tokens"),
+    ],
+)
+def test_an_estimate_above_the_budget_is_said(budget: Budget, told: str | None) -> None:
+    _, *more = estimate_lines(Estimate(budget=budget))
+    warning = f"the estimate is above the budget of {told}; the run will stop when it is used up"
+    assert more == ([] if told is None else [warning])
 
 
 HARMFUL = "\x1b[2J\u202eboo\x9b31m\x07\r"

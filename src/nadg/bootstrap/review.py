@@ -10,7 +10,7 @@ from nadg.bootstrap.asked import ModelWishes, models_for, written_by_model
 from nadg.bootstrap.models import model_settings
 from nadg.bootstrap.planning import PlannedRun
 from nadg.domain.errors import PlanInvalid
-from nadg.domain.model_calls import Purpose
+from nadg.domain.model_calls import Budget, Purpose
 from nadg.domain.model_names import checked_model
 from nadg.domain.plan import Plan, PromptWork, PythonWork
 from nadg.domain.tier import Tier, strongest
@@ -38,6 +38,7 @@ class RunEstimate(msgspec.Struct, frozen=True, kw_only=True):
     """None where the price of any of the models is not known."""
     shards: int
     """Units that are dispatched."""
+    budget: Budget = Budget()
 
 
 Cost = Callable[[str, int, int], float | None]
@@ -70,7 +71,8 @@ def estimate_of(planned: PlannedRun, settings: Settings, wishes: ModelWishes) ->
     def cost(model: str, input_tokens: int, output_tokens: int) -> float | None:
         return prices.cost(model, input_tokens=input_tokens, output_tokens=output_tokens)
 
-    return priced(counted, lambda purpose: next(iter(models_for(purpose, settings, wishes)), ""), cost)
+    found = priced(counted, lambda purpose: next(iter(models_for(purpose, settings, wishes)), ""), cost)
+    return msgspec.structs.replace(found, budget=wishes.budget)
 
 
 def editable_text(planned: PlannedRun) -> str:

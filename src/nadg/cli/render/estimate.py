@@ -6,6 +6,7 @@ from typing import Protocol
 
 from nadg.cli.render.units import counted
 from nadg.cli.render.usage import FREE, LEAST_USD, PRICE_UNKNOWN, money
+from nadg.domain.model_calls import Budget
 
 
 class ShownEstimate(Protocol):
@@ -32,6 +33,29 @@ class ShownEstimate(Protocol):
 
     @property
     def shards(self) -> int: ...
+
+    @property
+    def budget(self) -> Budget:
+        """The most that the run may spend."""
+        ...
+
+
+def estimate_lines(estimate: ShownEstimate | None) -> list[str]:
+    """The estimate and, where the budget is less, a word about that; nothing where there is none."""
+    if estimate is None:
+        return []
+    exceeded = _exceeded(estimate)
+    if not exceeded:
+        return [estimate_line(estimate)]
+    warning = f"the estimate is above the budget of {exceeded}; the run will stop when it is used up"
+    return [estimate_line(estimate), warning]
+
+
+def _exceeded(estimate: ShownEstimate) -> str:
+    budget, tokens = estimate.budget, estimate.input_tokens + estimate.output_tokens
+    if budget.usd is not None and estimate.cost_usd is not None and estimate.cost_usd > budget.usd:
+        return money(budget.usd)
+    return f"{budget.tokens:,} tokens" if budget.tokens is not None and tokens > budget.tokens else ""
 
 
 def estimate_line(estimate: ShownEstimate) -> str:
