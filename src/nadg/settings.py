@@ -30,6 +30,8 @@ from nadg.domain.token import flaw_of_token
 DAY_SECONDS = 86_400
 """The longest time that a setting may name; what is meant to be endless would be a run that never ends."""
 
+NEAR = 0.75
+"""How alike two names are where one is meant for the other, the prefix left out."""
 NOT_OURS = ("NADG_PYTHON", "NADG_VENV", "NADG_FUZZ_FACTOR", "NADG_SECRET_TOKEN")
 """Variables of our prefix that are no settings: quick-start.sh reads the first two, the tests the others."""
 
@@ -224,7 +226,9 @@ def variable_of(name: str) -> str:
 
 def unknown_variables() -> dict[str, str]:
     """The variables of our prefix, here or in `.env`, that nobody reads; each with the one it may be meant for."""
-    known = [f"NADG_{name.upper()}" for name in Settings.model_fields] + list(NOT_OURS)
+    known = {name.upper() for name in Settings.model_fields}
     read = [*EnvSettingsSource(Settings).env_vars, *DotEnvSettingsSource(Settings).env_vars]
-    names = {name.upper() for name in read if name.upper().startswith("NADG_")}
-    return {name: next(iter(get_close_matches(name, known, 1)), "") for name in sorted(names - set(known))}
+    names = {name.upper() for name in read if name.upper().startswith("NADG_")} - set(NOT_OURS)
+    unknown = sorted({name.removeprefix("NADG_") for name in names} - known)
+    near = {name: get_close_matches(name, known, 1, NEAR) for name in unknown}
+    return {f"NADG_{name}": f"NADG_{found[0]}" if found else "" for name, found in near.items()}

@@ -269,6 +269,7 @@ def test_a_plan_is_shown_saved_and_used_again(folder: Folder) -> None:
     shown = folder.ask("plan", said, "--input", "reviews.csv", "--save", "saved.yaml")
     assert shown.returncode == 0, shown.stderr
     assert "skill text.sentiment" in shown.stdout
+    assert shown.stdout.endswith("run it with: nadg run --plan saved.yaml --input reviews.csv\n")
     again = folder.ask("plan", "--plan", "saved.yaml", "--input", "reviews.csv", "--json")
     assert again.returncode == 0, again.stderr
     assert json.loads(again.stdout)["subtasks"][0]["work"]["skill"] == "text.sentiment"

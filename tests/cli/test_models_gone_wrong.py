@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from tests.cli.model_terminal import GOOD, KEY, LITE, Terminal, prepare, prompt
-from tests.support.gemini import Answer, BlockPrompt, Fail, Hang, RateLimit, Truncate
+from tests.support.gemini import Answer, BlockPrompt, Fail, Hang, RateLimit, Say, Truncate
 from tests.support.nadg_folder import ended, read_until
 
 
@@ -161,15 +161,19 @@ def test_nobody_answers(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> 
     code, out, err = terminal.run(*asked)
     assert code == 0
     assert err.startswith(down)
-    assert err.endswith("; the built-in planner plans instead\n")
+    assert err.splitlines()[0].endswith("; the built-in planner plans instead")
+    assert err.splitlines()[1:] == ["Models: 0 answers, 0 tokens in, 0 out, $0.0000, 3 requests failed"]
     assert "skill text.sentiment" in out
     assert terminal.refused(1, *asked, "--planner", "model").startswith(down)
 
 
-def test_a_day_that_is_used_up_says_until_when_and_ctrl_c_ends_the_wait(terminal: Terminal) -> None:
+@pytest.mark.parametrize("command", [["run", "say it", "--workers", "1"], ["plan", "say it"]])
+def test_a_day_that_is_used_up_says_until_when_and_ctrl_c_ends_the_wait(
+    command: list[str], terminal: Terminal
+) -> None:
     with terminal.before(RateLimit(per="day")):
         run = subprocess.Popen(
-            [sys.executable, "-m", "nadg", "run", "say it", "--workers", "1"],
+            [sys.executable, "-m", "nadg", *command],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -186,6 +190,29 @@ def test_a_day_that_is_used_up_says_until_when_and_ctrl_c_ends_the_wait(terminal
         finally:
             run.kill()
     assert (code, out) == (130, ""), err
+    assert err.splitlines()[-1] == "Cancelled; nothing was run."
     assert "Traceback" not in err
     assert psutil.wait_procs(family, timeout=10)[1] == []
     assert terminal.run("runs", "list")[0] == 0
+
+
+def test_planning_tells_what_it_took_and_may_be_quiet(terminal: Terminal) -> None:
+    with terminal.before(Say(GOOD), Say(GOOD)):
+        code, out, err = terminal.run("plan", "say it", "--budget-tokens", "90000")
+        assert (code, err.count("\n")) == (0, 1)
+        assert re.match(r"Models: 1 answer, [\d,]+ tokens in, [\d,]+ out.*, \$0\.\d+, google:", err)
+        assert "above the budget" not in out
+        code, out, err = terminal.run("plan", "say it again", "--quiet", "--json", "--no-cache")
+        assert (code, err) == (0, "")
+        assert json.loads(out)["answer"] == "a"
+
+
+def test_an_estimate_above_the_budget_is_told(terminal: Terminal, tmp_path: Path) -> None:
+    (tmp_path / "many.json").write_text(
+        json.dumps({"subtasks": [prompt() | {"foreach": {"items": list(range(100))}}]})
+    )
+    with terminal.before():
+        _, out, _ = terminal.run("plan", "--plan", "many.json", "--budget-tokens", "1000")
+    assert out.splitlines()[-1] == (
+        "the estimate is above the budget of 1,000 tokens; the run will stop when it is used up"
+    )

@@ -51,7 +51,9 @@ def test_a_plan_that_is_none_once(name: str, terminal: Terminal) -> None:
     answers = [Say(BAD_PLANS[name][0], chunk=5000), Say(GOOD)]
     with terminal.before(*answers):
         code, out, err = terminal.run("plan", "say it", "--json")
-    assert (code, err) == (0, f"the plan of {LITE} has 1 problem; it is asked to mend it\n")
+    asked, spent = err.splitlines()
+    assert (code, asked) == (0, f"the plan of {LITE} has 1 problem; it is asked to mend it")
+    assert spent.startswith("Models: 2 answers, ")
     assert [one["id"] for one in json.loads(out)["subtasks"]] == ["a"]
 
 

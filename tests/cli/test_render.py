@@ -15,7 +15,9 @@ from rich.console import Console, RenderableType
 from nadg.cli.progress import RunProgress
 from nadg.cli.render import progress as rendered
 from nadg.cli.render.answer import answer_renderable, folder_line, verdict
+from nadg.cli.render.code import work_blocks
 from nadg.cli.render.plan import depths, plan_tree
+from nadg.cli.render.record import subtasks_table
 from nadg.cli.render.safe import one_line, printable
 from nadg.cli.render.tables import runs_table, skill_lines, skills_table, worker_lines, workers_table
 from nadg.cli.render.units import counted, duration, moment, size
@@ -35,7 +37,8 @@ from nadg.domain.run import AttemptRecord, RunOptions, RunRecord, RunSummary, Sh
 from nadg.domain.skill import Parameter, SkillSpec
 from nadg.domain.states import AttemptState, RunState, ShardState, SubtaskState
 from nadg.domain.tier import Tier
-from nadg.domain.worker import WorkerInfo, WorkerNode, WorkerStatus
+from nadg.domain.worker import MASTER, WorkerInfo, WorkerNode, WorkerStatus
+from nadg.orchestrator import prompt_engine
 
 NOON = datetime.datetime(2026, 1, 2, 12, 0, 0, tzinfo=datetime.UTC)
 HARMFUL = "\x1b]52;c;ZXZpbA==\x07 \x1b[2J \x9b31m \u202e \r over \ud800 [bold]b[/bold] :boom:"
@@ -83,6 +86,18 @@ def test_a_plan_is_a_tree_with_every_subtask_once() -> None:
     assert "pi  Combine  python, 1 line · also needs throw · the answer" in text
     assert len(lines) == 4
     assert lines[3].startswith("    ") or lines[2].startswith("│   "), "pi stands below a need"
+
+
+def test_the_tree_says_which_files_are_read() -> None:
+    work = {"kind": "prompt", "prompt": "Sum it up."}
+    names = ["cars.csv", *(f"{n}.txt" for n in range(9))]
+    parts = [{"id": "one", "work": work, "inputs": ["cars.csv"]}, {"id": "many", "work": work, "inputs": names}]
+    made = Plan.model_validate({"subtasks": parts})
+    lines = shown(plan_tree(made, command="x", planner="file")).splitlines()
+    assert "one  prompt · reads cars.csv" in lines[1]
+    assert "reads cars.csv, 0.txt, 1.txt, 2.txt, 3.txt, 4.txt, 5.txt, 6.txt and 2 more files" in lines[2]
+    blocks = "".join(shown(block) for block in work_blocks(made, terminal=False))
+    assert [name for name in names if f"    reads: {name}\n" not in blocks] == []
 
 
 def test_a_long_chain_is_drawn_whole_and_within_the_terminal() -> None:
@@ -300,6 +315,21 @@ def test_a_narrow_terminal_still_tells_which_subtask_it_is() -> None:
     assert "on 1 worker" in wide
 
 
+def test_prompt_work_is_on_no_worker_and_its_tokens_give_way_on_a_narrow_terminal() -> None:
+    progress = RunProgress("run", plan(), 0.0)
+    asking = AttemptChanged(attempt_id="run/throw/0/1", state=AttemptState.RUNNING, worker=MASTER)
+    apply_all(progress, ShardsAdded(subtask_id="throw", first=0, pieces=(Whole(),)), asking)
+    one = progress.subtasks["throw"]
+    one.tokens = 3526
+    assert (one.workers, progress.workers_in_use()) == (set(), set())
+    assert "asking a model  3,526 tokens" in shown(
+        rendered.progress_table(progress, 20.0, 2, width=100), width=100
+    )
+    assert "3,526" not in shown(rendered.progress_table(progress, 20.0, 2, width=79), width=79)
+    apply_all(progress, SubtaskChanged(subtask_id="throw", state=SubtaskState.SUCCEEDED))
+    assert "worker" not in rendered.ended_line(one, 9.0)
+
+
 def test_a_failed_subtask_says_why_on_one_line() -> None:
     progress = RunProgress("run", plan(), 0.0)
     progress.apply(SubtaskChanged(subtask_id="pi", state=SubtaskState.FAILED, reason="item 3:\n\x1b[2Jbad"), 1.0)
@@ -353,6 +383,25 @@ def test_the_verdict_counts_the_attempts_that_began() -> None:
     one = msgspec.structs.replace(run.subtasks[0], shards=(shard,))
     text = shown(verdict(msgspec.structs.replace(run, subtasks=(one,))))
     assert text.endswith("cancelled: 1 of 1 subtask done, 1 attempt on 1 worker, 1 min 15 s\n")
+
+
+def test_the_master_is_no_worker() -> None:
+    asked = [
+        AttemptRecord(id=f"{n}", number=1, state=AttemptState.SUCCEEDED, worker=MASTER, started_at=NOON)
+        for n in range(3)
+    ]
+    ran = AttemptRecord(id="b", number=1, state=AttemptState.SUCCEEDED, worker="w1", started_at=NOON)
+    run = record(RunState.SUCCEEDED)
+    subtasks = []
+    for attempts in (tuple(asked), (ran,)):
+        shard = ShardRecord(index=0, state=ShardState.SUCCEEDED, piece=Whole(), attempts=attempts)
+        subtasks.append(msgspec.structs.replace(run.subtasks[0], shards=(shard,)))
+    run = msgspec.structs.replace(run, subtasks=tuple(subtasks))
+    assert "done, 1 attempt on 1 worker, 1 min" in shown(verdict(run))
+    lines = shown(subtasks_table(run)).splitlines()
+    assert lines[1].split()[:5] == ["throw", "succeeded", "1/1", "3", MASTER]
+    assert lines[2].split()[:5] == ["throw", "succeeded", "1/1", "1", "1"]
+    assert MASTER == prompt_engine.MASTER
 
 
 def test_an_answer_that_goes_into_a_file_is_the_markdown_itself() -> None:

@@ -155,10 +155,20 @@ def test_an_edit_that_lifts_isolation_is_asked_about_again() -> None:
 
 
 @pytest.mark.parametrize("edit", [lambda text: text, lambda _: "", lambda _: " \n", lambda _: None])
-def test_a_file_left_as_it_was_or_emptied_refuses(edit: Edit) -> None:
-    person = ScriptedPerson(["e", "y"], [edit])
-    assert review(person)[0] is None
-    assert person.asked == [QUESTION]
+def test_a_file_left_as_it_was_or_emptied_is_told_and_asked_about_again(edit: Edit) -> None:
+    person, plan = ScriptedPerson(["e", "y"], [edit]), planned()
+    found, seen = review(person, plan=plan)
+    assert found is plan
+    assert (person.asked, len(seen.plans)) == ([QUESTION, QUESTION], 1)
+    assert seen.lines in (["The file was left as it was."], ["The file was emptied; the plan is as it was."])
+
+
+def test_what_is_no_answer_is_told_what_would_be_one() -> None:
+    person = ScriptedPerson(["", "e", "y", "n"], [lambda _: "subtasks: ["])
+    found, seen = review(person)
+    assert found is None
+    assert person.asked == [QUESTION, QUESTION, AGAIN, AGAIN]
+    assert (seen.lines[0], seen.lines[-1]) == ("Answer y, e or n.", "Answer e or n.")
 
 
 def test_every_problem_is_shown_and_the_text_is_there_again() -> None:

@@ -156,7 +156,7 @@ def test_ctrl_c_at_the_question_ends_it_at_once(terminal: AtTerminal) -> None:
     terminal.process.send_signal(signal.SIGINT)
     code, out = terminal.ended()
     assert (code, out) == (130, ""), terminal.screen
-    assert "Traceback" not in terminal.screen
+    assert terminal.screen.replace("\r\n", "\n").endswith(f"{QUESTION}\nCancelled; nothing was run.\n")
     assert "No runs yet" in terminal.runs()
 
 
@@ -218,11 +218,14 @@ def test_a_spoilt_edit_shows_its_problems_and_may_be_mended(terminal: AtTerminal
     assert "**9**" in out
 
 
-def test_a_plan_that_was_looked_at_and_not_changed_is_refused(terminal: AtTerminal) -> None:
+def test_a_plan_that_was_looked_at_and_not_changed_is_asked_about_again(terminal: AtTerminal) -> None:
     editor(terminal, "true")
     terminal.start("--review")
     terminal.read_until(QUESTION)
     terminal.type("e\n")
+    terminal.read_until("The file was left as it was.")
+    terminal.read_until(QUESTION)
+    terminal.type("n\n")
     refused(terminal)
 
 
@@ -268,6 +271,7 @@ def test_without_a_terminal_a_review_is_refused_in_one_sentence(tmp_path: Path) 
 def test_yes_shows_the_plan_and_runs_it(tmp_path: Path) -> None:
     done = piped(tmp_path, "--review", "--yes")
     assert done.returncode == 0, done.stderr
+    assert "seven" not in piped(tmp_path, "--review", "--yes", "--quiet").stderr
     assert "    print('\\x1b[2J'); result = 7" in done.stderr
     assert "\x1b" not in done.stderr + done.stdout
     assert "**7**" in done.stdout

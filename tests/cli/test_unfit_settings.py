@@ -130,10 +130,12 @@ def test_a_variable_that_is_no_setting_is_told_with_the_one_it_may_mean(
     (folder / ".env").write_text("NADG_WORKER=1\nOTHER=1\n")
     monkeypatch.setenv("NADG_MIN_SANBOX", "namespaces")
     monkeypatch.setenv("NADG_\x1bqqqqqq", "1")
+    monkeypatch.setenv("NADG_NO", "1")
     assert run_command_line(["runs", "list"]) == 0
     assert capsys.readouterr().err.splitlines() == [
         "nadg: there is no setting NADG_\\x1bQQQQQQ; it is ignored; see docs/SETTINGS.md",
         "nadg: there is no setting NADG_MIN_SANBOX; did you mean NADG_MIN_SANDBOX? see docs/SETTINGS.md",
+        "nadg: there is no setting NADG_NO; it is ignored; see docs/SETTINGS.md",
         "nadg: there is no setting NADG_WORKER; did you mean NADG_WORKERS? see docs/SETTINGS.md",
     ]
 

@@ -12,9 +12,9 @@ from rich.console import Console
 
 from nadg.cli.console import print_table
 from nadg.cli.render.code import work_blocks
-from nadg.cli.render.estimate import estimate_line
+from nadg.cli.render.estimate import estimate_line, estimate_lines
 from nadg.cli.render.usage import money, usage_line, usage_table
-from nadg.domain.model_calls import CallRecord, ModelUsage
+from nadg.domain.model_calls import Budget, CallRecord, ModelUsage
 from nadg.domain.plan import Plan, PromptWork, PythonWork, Subtask
 from nadg.domain.run import RunRecord
 from tests.cli.test_render_record import record
@@ -54,8 +54,33 @@ def test_an_unknown_price_failures_and_what_never_ended_are_said() -> None:
         run_with(call(1, "answered", usage=unknown), call(2, "failed"), call(3, "charged", usage=None), *late)
     )
     assert line is not None
-    ends = "2 requests put off by a rate limit, 1 request failed, 1 request without a known end"
-    assert f"price unknown, {ends}, openai:own\\x1b[2J" in line
+    assert (
+        "price unknown, 2 requests put off by a rate limit, 1 request failed, 1 request without a known end (set aside: 900 tokens, $0.0100), "
+        in line
+    )
+    assert ", openai:own\\x1b[2J" in line
+
+
+def test_what_cost_nothing_is_free_and_what_is_not_known_is_not() -> None:
+    usage = ModelUsage(models=("openai:here",), answers=1, requests=1, input_tokens=10, cost_usd=0.0)
+    assert "10 tokens in, 0 out, free, openai:here" in (
+        usage_line(run_with(call(1, "answered", usage=usage))) or ""
+    )
+    lost = usage_line(run_with(call(1, "charged", usage=None), call(2, "charged", usage=None)))
+    assert lost == (
+        "Models: 0 answers, 0 tokens in, 0 out, $0.0000, "
+        "2 requests without a known end (set aside: 1,800 tokens, $0.0200)"
+    )
+
+
+def test_a_cost_of_next_to_nothing_is_short_in_the_table() -> None:
+    usage = ModelUsage(models=("google:a",), answers=1, cost_usd=0.00001)
+    table = usage_table(run_with(call(1, "answered", usage=usage)))
+    assert table is not None
+    console = Console(file=io.StringIO(), width=160)
+    print_table(console, table)
+    assert isinstance(console.file, io.StringIO)
+    assert "<$0.0001 " in console.file.getvalue()
 
 
 @pytest.mark.parametrize(
@@ -87,9 +112,9 @@ def test_the_table_has_a_line_for_each_part() -> None:
     assert isinstance(console.file, io.StringIO)
     lines = [" ".join(line.split()) for line in console.file.getvalue().splitlines()]
     assert lines == [
-        "SUBTASK PURPOSE ANSWERS CACHED FAILED IN OUT THINKING COST MODEL",
-        "– plan 1 0 0 100 20 5 $0.0010 google:a",
-        "a prompt 1 0 1 + 1 unknown 100 20 5 $0.0010 google:a",
+        "SUBTASK PURPOSE ANSWERS CACHED FAILED IN OUT THINKING COST SET ASIDE MODEL",
+        "– plan 1 0 0 100 20 5 $0.0010 – google:a",
+        "a prompt 1 0 1 + 1 unknown 100 20 5 $0.0010 900 tokens, $0.0100 google:a",
     ]
 
 
@@ -101,6 +126,7 @@ class Estimate:
     output_tokens: int = 2000
     cost_usd: float | None = 0.0031
     shards: int = 4
+    budget: Budget = dataclasses.field(default_factory=Budget)
 
 
 @pytest.mark.parametrize(
@@ -115,11 +141,34 @@ class Estimate:
             Estimate(cost_usd=None),
             "12 calls, about 9,000 tokens in and 2,000 out, price unknown, 4 shards",
         ),
+        (
+            Estimate(at_least=True, cost_usd=0.0),
+            "at least 12 calls, about 9,000 tokens in and 2,000 out, free, 4 shards",
+        ),
+        (
+            Estimate(at_least=True, cost_usd=0.00001),
+            "at least 12 calls, about 9,000 tokens in and 2,000 out, less than $0.0001, 4 shards",
+        ),
         (Estimate(calls=0), "no calls of a language model, 4 shards"),
     ],
 )
 def test_the_estimate(estimate: Estimate, shown: str) -> None:
     assert estimate_line(estimate) == f"Estimate: {shown}"
+
+
+@pytest.mark.parametrize(
+    ("budget", "told"),
+    [
+        (Budget(), None),
+        (Budget(usd=0.0031, tokens=11_000), None),
+        (Budget(usd=0.003), "$0.0030"),
+        (Budget(tokens=10_999), "10,999 tokens"),
+    ],
+)
+def test_an_estimate_above_the_budget_is_said(budget: Budget, told: str | None) -> None:
+    _, *more = estimate_lines(Estimate(budget=budget))
+    warning = f"the estimate is above the budget of {told}; the run will stop when it is used up"
+    assert more == ([] if told is None else [warning])
 
 
 HARMFUL = "\x1b[2J\u202eboo\x9b31m\x07\r"

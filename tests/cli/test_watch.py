@@ -213,13 +213,15 @@ class EndlessGrid:
             self._cancelled.set()
 
 
-async def interrupted_run(grid: EndlessGrid, interruption: Interruption, signals: int) -> RunRecord:
+async def interrupted_run(
+    grid: EndlessGrid, interruption: Interruption, signals: int, which: signal.Signals = signal.SIGINT
+) -> RunRecord:
     watcher = ScreenWatcher(SilentScreen())
 
     async def interrupt() -> None:
         await grid.begun.wait()
         for _ in range(signals):
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), which)
             await grid.asked_once.wait()
 
     async with asyncio.TaskGroup() as group:
@@ -235,6 +237,16 @@ def test_the_first_ctrl_c_asks_the_run_to_end() -> None:
         assert ended.state is RunState.CANCELLED
         assert grid.asked == [("r", "cancelled by the user")]
         assert exit_code_of_run(ended, interrupted=interruption.asked.is_set()) == 130
+
+    in_loop(once)
+
+
+@pytest.mark.parametrize("which", [signal.SIGTERM, signal.SIGHUP])
+def test_another_signal_is_told_by_its_name(which: signal.Signals) -> None:
+    async def once() -> None:
+        grid = EndlessGrid()
+        await interrupted_run(grid, Interruption(), 1, which)
+        assert grid.asked == [("r", f"cancelled by {which.name}")]
 
     in_loop(once)
 

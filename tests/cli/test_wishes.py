@@ -40,9 +40,17 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
         (["--budget-usd", "-2.5"], "--budget-usd: -2.5 is no budget"),
         (["--budget-usd", "nan"], "--budget-usd: nan is no budget"),
         (["--budget-usd", "inf"], "--budget-usd: inf is no budget"),
-        (["--budget-usd", "much"], "'--budget-usd'"),
+        (["--budget-usd", "much"], "--budget-usd: much is no budget; give US dollars above 0, such as 0.50"),
         (["--budget-tokens", "0"], "--budget-tokens: 0 is no budget; give 1 or more tokens, such as 100000"),
-        (["--budget-tokens", "1.5"], "'--budget-tokens'"),
+        (["--budget-tokens", "1.5"], "--budget-tokens: 1.5 is no budget; give 1 or more tokens"),
+        (
+            ["--budget-usd", "1"],
+            "--budget-usd bounds what models cost, and none is configured; set GEMINI_API_KEY",
+        ),
+        (
+            ["--budget-tokens", "9", "--model", "none"],
+            "--budget-tokens bounds what models cost, and --model none wants none; drop one of them",
+        ),
         (["--planner", "me"], "'--planner'"),
         (["--model", "gemini"], "--model: 'gemini' is no model; write PROVIDER:NAME with google or openai"),
         (["--model", "azure:x"], "--model: 'azure:x' is no model"),
@@ -62,7 +70,15 @@ def test_options_that_do_not_fit(
 
 @pytest.mark.parametrize("number", ["-1", "6", "many"])
 def test_repairs_are_few(number: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "'--repair'" in refused(capsys, "run", "x", "--repair", number)
+    said = refused(capsys, "run", "x", "--repair", number)
+    assert said == f"nadg: --repair: {number} does not fit; give a whole number from 0 to 5\n"
+
+
+def test_repairs_without_a_model_are_refused_before_anything_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("plan.yaml").write_text("subtasks: [{id: a, work: {kind: python, code: 'result = 1'}}]")
+    said = refused(capsys, "run", "--plan", "plan.yaml", "--repair", "2", "--model", "none")
+    assert said == "nadg: --repair: code is mended by a model, and --model none wants none; drop one of them\n"
+    assert "and none is configured" in refused(capsys, "run", "--plan", "plan.yaml", "--repair", "1")
 
 
 def test_a_setting_that_wants_a_model_is_named(

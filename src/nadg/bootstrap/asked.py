@@ -17,6 +17,7 @@ DEFAULT_REPAIRS = 2
 NO_MODEL_PLANNERS = ("builtin", "file")
 """What `planner` says of a plan that no model wrote."""
 
+PURPOSES: tuple[Purpose, ...] = ("plan", "prompt", "repair", "answer")
 HOW_TO_CONFIGURE = "set GEMINI_API_KEY, or NADG_MODEL and what it needs; see docs/MODELS.md"
 
 PlannerChoice = Literal["auto", "model", "builtin"]
@@ -56,6 +57,11 @@ def models_for(purpose: Purpose, settings: Settings, wishes: ModelWishes | None 
     if main in ("", NO_MODEL):
         return ()
     return tuple(dict.fromkeys((main, *settings.model_fallbacks)))
+
+
+def has_models(settings: Settings, wishes: ModelWishes) -> bool:
+    """Whether any model is configured and wanted."""
+    return any(models_for(purpose, settings, wishes) for purpose in PURPOSES)
 
 
 def must_wait_for_plan(*, review: bool, yes: bool, tier: Tier) -> bool:

@@ -7,10 +7,10 @@ from contextlib import asynccontextmanager
 
 from pydantic import SecretStr
 
-from nadg.bootstrap.asked import ModelWishes, models_for
+from nadg.bootstrap.asked import PURPOSES, ModelWishes, has_models, models_for
 from nadg.domain.clock import Clock
 from nadg.domain.errors import UserError
-from nadg.domain.model_calls import Budget, Purpose
+from nadg.domain.model_calls import Budget
 from nadg.models.account import RunAccount
 from nadg.models.budget_sentences import no_price
 from nadg.models.configuration import ApiKey, ModelSettings
@@ -20,7 +20,6 @@ from nadg.models.prices import price_list
 from nadg.settings import Settings
 from nadg.store.api import Store
 
-PURPOSES: tuple[Purpose, ...] = ("plan", "prompt", "repair", "answer")
 WHOLE_ANSWER = 2.5
 """A whole answer may take so many times as long as a model may be silent."""
 
@@ -60,11 +59,6 @@ def model_settings(settings: Settings, wishes: ModelWishes) -> ModelSettings:
             for one in settings.model_limits
         },
     )
-
-
-def has_models(settings: Settings, wishes: ModelWishes) -> bool:
-    """Whether any model is configured and wanted."""
-    return any(models_for(purpose, settings, wishes) for purpose in PURPOSES)
 
 
 @asynccontextmanager

@@ -12,10 +12,11 @@ from nadg.domain.inputs import InputFile
 from nadg.domain.plan import Plan
 from nadg.domain.skill import SkillSpec
 from nadg.link.blobfolder import BlobFolder
-from nadg.models.call import Account, Door
+from nadg.models.call import Account, Door, ModelCall, Reply, TextSink
 from nadg.planning.builtin import BuiltinPlanner
 from nadg.planning.llm.planner import LlmPlanner, PlanListener
 from nadg.planning.llm.small import plan_small
+from nadg.planning.prompt_sizes import flaw_of_length
 from nadg.planning.prompts import FlawOfModel, prompt_problems
 
 BUILTIN = "builtin"
@@ -27,6 +28,24 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
 
     plan: Plan
     planner: str
+
+
+class _Asked:
+    """A Door that remembers whether anything was asked."""
+
+    def __init__(self, door: Door) -> None:
+        self._door = door
+        self.asked = False
+
+    async def ask(self, call: ModelCall, account: Account, sink: TextSink | None = None) -> Reply:
+        self.asked = True
+        return await self._door.ask(call, account, sink)
+
+    async def reject(self, reply: Reply) -> None:
+        await self._door.reject(reply)
+
+    def serves(self, model: str) -> bool:
+        return self._door.serves(model)
 
 
 class Planners:
@@ -56,9 +75,9 @@ class Planners:
         self._door = door if model and choice != BUILTIN else None
         self._labels, self._small, self._flaw_of_model = labels, small, flaw_of_model
 
-    def check_prompts(self, plan: Plan) -> None:
+    def check_prompts(self, plan: Plan, inputs: Sequence[InputFile]) -> None:
         """Raises PlanInvalid where prompt work of a plan file cannot be asked as it is."""
-        problems = prompt_problems(plan, self._flaw_of_model)
+        problems = prompt_problems(plan, self._flaw_of_model, flaw_of_length(inputs, self._head))
         if problems:
             raise PlanInvalid(problems)
 
@@ -80,8 +99,7 @@ class Planners:
                 raise UserError(f"--planner model: {NOT_CONFIGURED}")
             return await self._builtin(command, inputs)
         try:
-            plan = await self._by_model(self._door, command, inputs, account, listener)
-            return Planned(plan=plan, planner=self._model)
+            return await self._by_model(self._door, command, inputs, account, listener)
         except ModelUnavailable as error:
             if self._choice == "model":
                 raise
@@ -94,11 +112,21 @@ class Planners:
         inputs: Sequence[InputFile],
         account: Account,
         listener: PlanListener | None,
-    ) -> Plan:
+    ) -> Planned:
         if self._small:
-            return await plan_small(command, inputs, self.skills, door, account)
+            return await self._by_small_model(door, command, inputs, account)
         planner = LlmPlanner(door, preview=self._head, skills=self.skills, labels=self._labels)
-        return await planner.plan(command, inputs, account, listener)
+        plan = await planner.plan(command, inputs, account, listener)
+        return Planned(plan=plan, planner=self._model)
+
+    async def _by_small_model(
+        self, door: Door, command: str, inputs: Sequence[InputFile], account: Account
+    ) -> Planned:
+        """The model did no more of it than it was asked: a plan of the built-in planner is that planner's."""
+        asking = _Asked(door)
+        plan = await plan_small(command, inputs, self.skills, asking, account)
+        self.check_prompts(plan, inputs)
+        return Planned(plan=plan, planner=self._model if asking.asked else BUILTIN)
 
     async def _instead(
         self, command: str, inputs: Sequence[InputFile], account: Account, down: ModelUnavailable

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import msgspec
 
-from nadg.bootstrap.asked import ModelWishes, models_for
+from nadg.bootstrap.asked import ModelWishes, has_models, models_for
 from nadg.bootstrap.home import Home
-from nadg.bootstrap.models import Notice, has_models, model_settings, open_account, open_models, say_nothing
+from nadg.bootstrap.models import Notice, model_settings, open_account, open_models, say_nothing
 from nadg.bootstrap.planners import Planners
 from nadg.domain.blob import BlobRef
 from nadg.domain.clock import Clock, SystemClock
@@ -21,12 +21,14 @@ from nadg.domain.errors import UserError
 from nadg.domain.file_names import name_of_bytes
 from nadg.domain.ids import create_run_id
 from nadg.domain.inputs import InputFile
+from nadg.domain.model_calls import CallRecord
 from nadg.domain.named_limits import NamedLimits, document_with_limits, plan_with_limits
 from nadg.domain.plan import Plan
 from nadg.domain.validate import parse_plan
 from nadg.link.blobfolder import BlobFolder
 from nadg.models.call import Account, Door
 from nadg.models.configuration import flaw_of_asking
+from nadg.models.memory import Ledger
 from nadg.planning.file import load_plan
 from nadg.planning.inspect import inspect_input
 from nadg.settings import Settings
@@ -69,7 +71,7 @@ async def plan_run(
     if plan_file is not None:
         document = document_with_limits(load_plan(plan_file), default_limits)
         plan = parse_plan(document, skills=planners.skills, inputs=files, models=planners.has_model)
-        planners.check_prompts(plan)
+        planners.check_prompts(plan, files)
         command = command or plan.goal or plan_file.name
         return PlannedRun(command=command, planner=FILE, plan=plan, inputs=files)
     command = checked_command(command)
@@ -104,8 +106,17 @@ def take_inputs(paths: Sequence[Path], blobs: BlobFolder) -> tuple[InputFile, ..
 class PlanDesk:
     """Plans without a grid: nothing can run."""
 
-    def __init__(self, planners: Planners, blobs: BlobFolder, account: Account | None) -> None:
-        self._planners, self._blobs, self._account = planners, blobs, account
+    def __init__(
+        self, planners: Planners, blobs: BlobFolder, account: Account | None, ledger: Ledger | None = None
+    ) -> None:
+        """`ledger` is where the account's calls are recorded."""
+        self._planners, self._blobs, self._account, self._ledger = planners, blobs, account, ledger
+
+    async def calls(self) -> Sequence[CallRecord]:
+        """What planning asked of models."""
+        if self._ledger is None or self._account is None:
+            return ()
+        return await self._ledger.calls(self._account.run_id)
 
     async def plan(self, command: str | None, plan_file: Path | None, inputs: Sequence[Path]) -> PlannedRun:
         """See `plan_run`."""
@@ -129,7 +140,7 @@ async def open_planner(
         door = await stack.enter_async_context(open_models(settings, wishes, store, clock))
         planners = create_planners(settings, wishes, blobs, door, await worker_labels(store))
         account = await open_account(new_run_id(clock), wishes.budget, wishes.use_cache, store, clock, notice)
-        yield PlanDesk(planners, blobs, account)
+        yield PlanDesk(planners, blobs, account, store.model_calls)
 
 
 async def worker_labels(store: Store) -> list[str]:

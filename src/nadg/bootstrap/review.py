@@ -10,7 +10,7 @@ from nadg.bootstrap.asked import ModelWishes, models_for, written_by_model
 from nadg.bootstrap.models import model_settings
 from nadg.bootstrap.planning import PlannedRun
 from nadg.domain.errors import PlanInvalid
-from nadg.domain.model_calls import Purpose
+from nadg.domain.model_calls import Budget, Purpose
 from nadg.domain.model_names import checked_model
 from nadg.domain.plan import Plan, PromptWork, PythonWork
 from nadg.domain.tier import Tier, strongest
@@ -18,6 +18,7 @@ from nadg.domain.validate import parse_plan
 from nadg.models.prices import price_list
 from nadg.planning.estimate import PlanEstimate, estimate_plan
 from nadg.planning.file import dump_plan, parse_text
+from nadg.planning.prompt_sizes import flaw_of_length
 from nadg.planning.prompts import prompt_problems
 from nadg.settings import Settings
 from nadg.skills.registry import load_registry
@@ -37,6 +38,7 @@ class RunEstimate(msgspec.Struct, frozen=True, kw_only=True):
     """None where the price of any of the models is not known."""
     shards: int
     """Units that are dispatched."""
+    budget: Budget = Budget()
 
 
 Cost = Callable[[str, int, int], float | None]
@@ -69,7 +71,8 @@ def estimate_of(planned: PlannedRun, settings: Settings, wishes: ModelWishes) ->
     def cost(model: str, input_tokens: int, output_tokens: int) -> float | None:
         return prices.cost(model, input_tokens=input_tokens, output_tokens=output_tokens)
 
-    return priced(counted, lambda purpose: next(iter(models_for(purpose, settings, wishes)), ""), cost)
+    found = priced(counted, lambda purpose: next(iter(models_for(purpose, settings, wishes)), ""), cost)
+    return msgspec.structs.replace(found, budget=wishes.budget)
 
 
 def editable_text(planned: PlannedRun) -> str:
@@ -85,7 +88,7 @@ def edited_run(text: str, planned: PlannedRun) -> PlannedRun:
     models = written_by_model(planned.planner) or has_prompts(planned.plan)
     document = parse_text(text, "the edited plan.yaml")
     plan = parse_plan(document, skills=load_registry().specs, inputs=planned.inputs, models=models)
-    if problems := prompt_problems(plan, _flaw_of_name):
+    if problems := prompt_problems(plan, _flaw_of_name, flaw_of_length(planned.inputs)):
         raise PlanInvalid(problems)
     planner = planned.planner if planned.planner.endswith(EDITED) else planned.planner + EDITED
     by_model = written_by_model(planned.planner)

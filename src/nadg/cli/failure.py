@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from nadg.cli.render.safe import printable
 from nadg.domain.errors import WAYS_OUT, NadgError, NotFound, PlanInvalid, PlanningFailed, UserError
 
 FAILED = 1
 BAD_REQUEST = 2
 INTERRUPTED = 130
+NOTHING_RUN = "Cancelled; nothing was run."
 SHOWN_PROBLEMS = 20
 """Of a plan that nobody will mend by hand."""
 
 
 class StoppedAtOnce(Exception):
     """A second Ctrl-C: the user does not wait for a clean end."""
+
+
+class NothingRun(StoppedAtOnce):
+    """Ctrl-C before there was a run."""
+
+
+@contextmanager
+def before_a_run() -> Iterator[None]:
+    """Ctrl-C while inside means that nothing was run."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise NothingRun from None
 
 
 def exit_code_of(error: BaseException) -> int:

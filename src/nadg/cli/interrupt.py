@@ -17,6 +17,18 @@ class Interruption:
     def __init__(self) -> None:
         self.asked = asyncio.Event()
         """Set by the first signal."""
+        self.signal = signal.SIGINT
+        """The first one, once there was one."""
+
+    @property
+    def by_user(self) -> bool:
+        """Whether it was Ctrl-C."""
+        return self.signal is signal.SIGINT
+
+    @property
+    def reason(self) -> str:
+        """What the run is told."""
+        return "cancelled by the user" if self.by_user else f"cancelled by {self.signal.name}"
 
     @contextmanager
     def listening(self, on_second: Callable[[], object]) -> Iterator[None]:
@@ -26,8 +38,9 @@ class Interruption:
         """
         loop = asyncio.get_running_loop()
 
-        def received() -> None:
+        def received(which: signal.Signals) -> None:
             if not self.asked.is_set():
+                self.signal = which
                 self.asked.set()
                 return
             for one in SIGNALS:
@@ -35,7 +48,7 @@ class Interruption:
             on_second()
 
         for one in SIGNALS:
-            loop.add_signal_handler(one, received)
+            loop.add_signal_handler(one, received, one)
         try:
             yield
         finally:

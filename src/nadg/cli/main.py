@@ -7,7 +7,15 @@ import sys
 from collections.abc import Sequence
 from typing import TextIO
 
-from nadg.cli.failure import INTERRUPTED, exit_code_of, first_cause, sentence_of
+from nadg.cli.failure import (
+    INTERRUPTED,
+    NOTHING_RUN,
+    NothingRun,
+    before_a_run,
+    exit_code_of,
+    first_cause,
+    sentence_of,
+)
 
 
 def main() -> None:
@@ -38,18 +46,19 @@ def run_command_line(arguments: Sequence[str]) -> int:
 
             traceback.print_exception(error)
         cause = first_cause(error)
-        print(f"nadg: {sentence_of(cause)}", file=sys.stderr)
+        said = NOTHING_RUN if isinstance(cause, NothingRun) else f"nadg: {sentence_of(cause)}"
+        print(said, file=sys.stderr)
         return exit_code_of(cause)
 
 
 def _invoke(arguments: list[str]) -> int:
-    import typer
+    with before_a_run():
+        import typer
 
-    from nadg.cli.app import create_app
+        from nadg.cli.app import create_app
 
-    outcome = typer.main.get_command(create_app())(
-        args=arguments or ["--help"], prog_name="nadg", standalone_mode=False
-    )
+        command = typer.main.get_command(create_app())
+    outcome = command(args=arguments or ["--help"], prog_name="nadg", standalone_mode=False)
     return outcome if isinstance(outcome, int) else 0
 
 

@@ -20,6 +20,7 @@ from nadg.domain.changes import (
 from nadg.domain.ids import parse_attempt_id
 from nadg.domain.plan import Plan
 from nadg.domain.states import AttemptState, RunState, ShardState, SubtaskState, is_final
+from nadg.domain.worker import MASTER
 
 
 @dataclass(kw_only=True)
@@ -59,6 +60,10 @@ class SubtaskProgress:
             return None
         over = self.last_end if self.state is not SubtaskState.RUNNING and not self.running else None
         return (now if over is None else over) - self.first_start
+
+    def busy_workers(self) -> set[str]:
+        """The workers that run a part of it right now."""
+        return set(self.running.values()) - {MASTER}
 
     @property
     def going(self) -> bool:
@@ -103,7 +108,7 @@ class RunProgress:
 
     def workers_in_use(self) -> set[str]:
         """The workers that run something for this run right now."""
-        return {worker for one in self.subtasks.values() for worker in one.running.values()}
+        return {worker for one in self.subtasks.values() for worker in one.busy_workers()}
 
     def _subtask_changed(self, change: SubtaskChanged) -> SubtaskProgress:
         subtask = self.subtasks[change.subtask_id]
@@ -151,5 +156,6 @@ def _planned(one: PlannedSubtask) -> SubtaskProgress:
 
 def _begin(subtask: SubtaskProgress, attempt_id: str, worker: str, now: float) -> None:
     subtask.begun.add(attempt_id)
-    subtask.workers.add(worker)
+    if worker != MASTER:
+        subtask.workers.add(worker)
     subtask.first_start = now if subtask.first_start is None else subtask.first_start

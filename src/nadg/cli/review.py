@@ -25,6 +25,10 @@ AGAIN = "The plan cannot run as it is. [e]dit again, [n]o: "
 WARNING = "The code of {} was written by a language model and would run without isolation (sandbox tier none)."
 
 
+class NothingEdited(Exception):
+    """The editor was closed and there is no other plan; the message says why."""
+
+
 class ReviewWishes(msgspec.Struct, frozen=True, kw_only=True):
     """What the user said of being asked."""
 
@@ -68,7 +72,7 @@ class Reviewer:
                 return planned if answer == "y" else None
             try:
                 edited = await self._edited(planned)
-            except EditorFailed as error:
+            except (EditorFailed, NothingEdited) as error:
                 self._say(str(error))
                 continue
             if edited is None:
@@ -85,11 +89,12 @@ class Reviewer:
             for letter, whole in (("y", "yes"), ("e", "edit"), ("n", "no")):
                 if letter in letters and word in (letter, whole):
                     return letter
+            self._say(f"Answer {', '.join(letters[:-1])} or {letters[-1]}.")
 
     async def _edited(self, planned: PlannedRun) -> PlannedRun | None:
-        """What the person made of it, once it can run; None where it was left as it was, emptied or given up.
+        """What the person made of it, once it can run; None where it was given up.
 
-        Raises EditorFailed.
+        Raises EditorFailed, and NothingEdited where the file was left as it was or emptied.
         """
         with tempfile.TemporaryDirectory(prefix="nadg-review-") as folder:  # nobody else may read in it
             file = Path(folder) / "plan.yaml"
@@ -98,8 +103,10 @@ class Reviewer:
             while True:
                 await self._person.edit(file)
                 text = _text_of(file)
-                if not text.strip() or text == before:
-                    return None
+                if text == before:
+                    raise NothingEdited("The file was left as it was.")
+                if not text.strip():
+                    raise NothingEdited("The file was emptied; the plan is as it was.")
                 try:
                     return edited_run(text, planned)
                 except UserError as error:

@@ -13,11 +13,11 @@ import msgspec
 
 from nadg.bootstrap.asked import ModelWishes, must_wait_for_plan, options_of_run, written_by_model
 from nadg.cli.console import create_console
-from nadg.cli.failure import FAILED, INTERRUPTED, StoppedAtOnce
+from nadg.cli.failure import FAILED, INTERRUPTED, NothingRun, StoppedAtOnce
 from nadg.cli.inputs import check_plan_file, checked_out_folder, default_out_folder, input_files
 from nadg.cli.interrupt import Interruption
 from nadg.cli.render.answer import answer_renderable, folder_line, verdict
-from nadg.cli.render.estimate import estimate_line
+from nadg.cli.render.estimate import estimate_lines
 from nadg.cli.render.plan import plan_tree
 from nadg.cli.render.usage import usage_line
 from nadg.cli.screen import create_screen
@@ -72,12 +72,21 @@ def check_source(command: str | None, plan_file: Path | None) -> None:
 async def carry_out(settings: Settings, request: RunRequest) -> int:
     """The whole of `nadg run`; returns the exit code. Raises UserError before anything is run."""
     check_source(request.command, request.plan_file)
+    console = create_console(stderr=True)
+    watcher = ScreenWatcher(create_screen(console, quiet=request.quiet), request.follow)
+    try:
+        return await _carry_out(settings, request, console, watcher)
+    except asyncio.CancelledError:
+        if watcher.created.is_set():
+            raise
+        raise NothingRun from None
+
+
+async def _carry_out(settings: Settings, request: RunRequest, console: Console, watcher: ScreenWatcher) -> int:
     out = checked_out_folder(request.out)
     inputs = input_files(request.inputs)
     from nadg.bootstrap.grid import open_grid
 
-    console = create_console(stderr=True)
-    watcher = ScreenWatcher(create_screen(console, quiet=request.quiet), request.follow)
     async with open_grid(settings, request.wishes, workers=request.workers) as grid:
         run = await _prepared(grid, request, inputs, settings, console, watcher)
         if run is None:
@@ -128,14 +137,15 @@ async def approved_plan(
     def say(line: str) -> None:
         console.print(line, soft_wrap=True)
 
-    wishes = ReviewWishes(review=request.review, yes=request.yes, tier=request.options.min_sandbox)
+    review = request.review and not (request.yes and request.quiet)  # nobody is asked, and nothing shown
+    wishes = ReviewWishes(review=review, yes=request.yes, tier=request.options.min_sandbox)
     reviewer = Reviewer(TerminalPerson(), show, say)
     approved = await reviewer.reviewed(planned, wishes)
     if reviewer.shown is None and not request.quiet:
         console.print(plan_tree(planned.plan, command=planned.command, planner=planned.planner))
         estimate = estimate_of(planned, settings, request.wishes)
-        if estimate is not None:
-            say(estimate_line(estimate))
+        for line in estimate_lines(estimate):
+            say(line)
     return approved
 
 
@@ -162,7 +172,7 @@ async def run_watched(
         with interruption.listening(running.cancel):
             await asyncio.wait({running})
     if running.cancelled():
-        raise StoppedAtOnce
+        raise StoppedAtOnce if watcher.created.is_set() else NothingRun
     return running.result()
 
 
@@ -173,8 +183,10 @@ async def _cancel_when_asked(
     if not watcher.created.is_set():
         running.cancel()
         return
-    watcher.notice("Cancelling: what is done is kept. Press Ctrl-C again to stop at once.")
-    await grid.request_cancel(watcher.run_id, "cancelled by the user")
+    kept = "what is done is kept" + (", answers of models in the cache" if watcher.asks_model else "")
+    again = "Press Ctrl-C again to stop at once." if interruption.by_user else "A second signal stops it at once."
+    watcher.notice(f"Cancelling: {kept}. {again}")
+    await grid.request_cancel(watcher.run_id, interruption.reason)
 
 
 async def _show_result(grid: Grid, record: RunRecord, request: RunRequest, out_folder: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nadg.cli.render.code import work_blocks
-from nadg.cli.render.estimate import ShownEstimate, estimate_line
+from nadg.cli.render.estimate import ShownEstimate, estimate_lines
 from nadg.cli.render.plan import plan_tree
 
 if TYPE_CHECKING:
@@ -19,5 +19,6 @@ def show_plan(console: Console, planned: PlannedRun, estimate: ShownEstimate | N
     console.print(plan_tree(planned.plan, command=planned.command, planner=planned.planner))
     for block in work_blocks(planned.plan, terminal=console.is_terminal):
         console.print(block, soft_wrap=not console.is_terminal)
-    if estimate is not None:
-        console.print(f"\n{estimate_line(estimate)}", soft_wrap=True)
+    lines = estimate_lines(estimate)
+    if lines:
+        console.print("\n" + "\n".join(lines), soft_wrap=True)

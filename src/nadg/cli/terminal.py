@@ -53,7 +53,11 @@ class TerminalPerson:
         termios.tcflush(terminal, termios.TCIFLUSH)
         sys.stderr.write(question)
         sys.stderr.flush()
-        return await _read_line(terminal)
+        try:
+            return await _read_line(terminal)
+        except asyncio.CancelledError:
+            sys.stderr.write("\n")  # below the question, where `^C` stands
+            raise
 
     async def edit(self, file: Path) -> None:
         command = [*editor_command(os.environ), str(file)]

@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from nadg.cli.progress import RunProgress
-from nadg.cli.render.estimate import ShownEstimate, estimate_line
+from nadg.cli.render.estimate import ShownEstimate, estimate_lines
 from nadg.cli.render.progress import output_lines
 from nadg.cli.render.safe import printable
 from nadg.cli.render.writing import writing_lines
@@ -19,7 +19,7 @@ from nadg.domain.changes import AttemptChanged, Change, ShardsAdded, SubtaskChan
 from nadg.domain.ids import parse_attempt_id
 from nadg.domain.plan import Plan
 from nadg.domain.states import AttemptState, is_final
-from nadg.domain.worker import WorkerInfo
+from nadg.domain.worker import MASTER, WorkerInfo
 
 TICK_SECONDS = 0.2
 SHOWN_LOSSES = 5
@@ -50,6 +50,13 @@ class ScreenWatcher:
     def ended(self) -> bool:
         """Whether the run has said that it is over."""
         return self._progress is not None and is_final(self._progress.state)
+
+    @property
+    def asks_model(self) -> bool:
+        """Whether prompt work is under way."""
+        return self._progress is not None and any(
+            MASTER in one.running.values() for one in self._progress.subtasks.values()
+        )
 
     def run_created(self, run_id: str, plan: Plan) -> None:
         self.run_id = run_id
@@ -86,7 +93,8 @@ class ScreenWatcher:
                 self._screen.say(line)
 
     def estimated(self, estimate: ShownEstimate) -> None:
-        self._screen.say(estimate_line(estimate))
+        for line in estimate_lines(estimate):
+            self._screen.say(line)
 
     def workers(self, views: Sequence[SeenWorker]) -> None:
         self._workers_total = sum(view.info is not None for view in views)

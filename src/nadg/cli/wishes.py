@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from typing import Literal
 
-from nadg.bootstrap.asked import HOW_TO_CONFIGURE, ModelWishes, models_for
+from nadg.bootstrap.asked import HOW_TO_CONFIGURE, ModelWishes, has_models, models_for
 from nadg.domain.errors import UserError
 from nadg.domain.model_calls import Budget
 from nadg.domain.model_names import NO_MODEL, checked_model
@@ -27,7 +26,7 @@ def checked_wishes(
     wishes = ModelWishes(
         planner=planner,
         model=None if model is None else _model(model),
-        budget=_budget(budget_usd, budget_tokens),
+        budget=Budget(usd=budget_usd, tokens=budget_tokens),
         use_cache=not no_cache,
         repairs=repairs,
     )
@@ -41,7 +40,20 @@ def checked_wishes(
         if wishes.model == NO_MODEL:
             raise UserError(f"{asked} wants a model to plan, and --model none wants none; drop one of them")
         raise UserError(f"{asked}: no language model is configured; {HOW_TO_CONFIGURE}")
+    _require_models(settings, wishes)
     return wishes
+
+
+def _require_models(settings: Settings, wishes: ModelWishes) -> None:
+    """Raises UserError where an option is about models and none is asked."""
+    none = f"none is configured; {HOW_TO_CONFIGURE}"
+    if wishes.model == NO_MODEL:
+        none = "--model none wants none; drop one of them"
+    if wishes.repairs and not models_for("repair", settings, wishes):
+        raise UserError(f"--repair: code is mended by a model, and {none}")
+    if wishes.budget != Budget() and not has_models(settings, wishes):
+        option = "--budget-usd" if wishes.budget.usd is not None else "--budget-tokens"
+        raise UserError(f"{option} bounds what models cost, and {none}")
 
 
 def _model(text: str) -> str:
@@ -49,11 +61,3 @@ def _model(text: str) -> str:
         return text if text == NO_MODEL else checked_model(text)
     except ValueError as error:
         raise UserError(f"--model: {error}") from None
-
-
-def _budget(usd: float | None, tokens: int | None) -> Budget:
-    if usd is not None and not (math.isfinite(usd) and usd > 0):
-        raise UserError(f"--budget-usd: {usd:g} is no budget; give US dollars above 0, such as 0.50")
-    if tokens is not None and tokens < 1:
-        raise UserError(f"--budget-tokens: {tokens} is no budget; give 1 or more tokens, such as 100000")
-    return Budget(usd=usd, tokens=tokens)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime
+import functools
+from collections.abc import Iterable
 from typing import Literal
 
 import msgspec
@@ -92,6 +94,11 @@ class CallRecord(msgspec.Struct, frozen=True, kw_only=True):
     """What it really took, once that is known."""
     reason: str = ""
     """Why it failed, or was refused for now."""
+
+
+def usage_of(calls: Iterable[CallRecord]) -> ModelUsage:
+    """What their answers took, all together; requests whose end is not known are left out."""
+    return functools.reduce(ModelUsage.plus, (one.usage for one in calls if one.usage), ModelUsage())
 
 
 class StoredAnswer(msgspec.Struct, frozen=True, kw_only=True):

@@ -17,6 +17,8 @@ from nadg.domain.tier import Tier
 MAX_SUBTASKS = 1000
 MAX_CODE_BYTES = 1 << 20
 MAX_ITEMS = 1_000_000
+MAX_PROMPT_CHARACTERS = 400_000
+"""Of one question of prompt work, data included: about 100,000 tokens."""
 
 
 class _Model(BaseModel):

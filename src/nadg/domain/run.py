@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import datetime
-import functools
 
 import msgspec
 
 from nadg.domain.assignment import Piece
 from nadg.domain.blob import FileRef, Value
 from nadg.domain.inputs import InputFile
-from nadg.domain.model_calls import Budget, CallRecord, ModelUsage
+from nadg.domain.model_calls import Budget, CallRecord, ModelUsage, usage_of
 from nadg.domain.outcome import Outcome
 from nadg.domain.plan import Plan
 from nadg.domain.states import AttemptState, RunState, ShardState, SubtaskState
@@ -141,4 +140,4 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def usage(self) -> ModelUsage:
         """What the answers of models took, all together; requests whose end is not known are left out."""
-        return functools.reduce(ModelUsage.plus, (one.usage for one in self.calls if one.usage), ModelUsage())
+        return usage_of(self.calls)

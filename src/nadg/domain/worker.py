@@ -9,6 +9,9 @@ import msgspec
 
 from nadg.domain.tier import Tier
 
+MASTER = "master"
+"""Who carries prompt work: no worker, though it stands where one would in a receipt."""
+
 
 class WorkerStatus(enum.StrEnum):
     """What the registry says of a worker."""

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Sequence
-from types import TracebackType
-from typing import Any, Self
+from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
@@ -25,13 +24,12 @@ from nadg.domain.events import AttemptFinished, AttemptLost, AttemptStarted
 from nadg.domain.ids import parse_attempt_id
 from nadg.domain.model_calls import ModelUsage
 from nadg.domain.outcome import Outcome, OutcomeKind, Receipt
-from nadg.engines.leaving import leave_tasks
+from nadg.domain.worker import MASTER
 from nadg.engines.protocol import AttemptSink
 from nadg.models.call import ModelCall, Reply, Turn
 from nadg.models.data_block import data_block
 from nadg.models.json_answer import parse_json
 from nadg.models.json_schema import schema_problem
-from nadg.domain.worker import MASTER
 from nadg.orchestrator.model_access import ModelAccess
 from nadg.orchestrator.prompt_parts import FAILED, PromptAssignment, create_call, item_blocks, shared_blocks
 from nadg.orchestrator.values import store_value

@@ -9,38 +9,21 @@ since those given before are kept.
 from __future__ import annotations
 
 import asyncio
-import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
-import msgspec
-
-from nadg.domain.blob import Blobs, Value
+from nadg.domain.blob import Blobs
 from nadg.domain.clock import Clock
 from nadg.domain.errors import (
-    AnswerUnfit,
     BudgetSpent,
-    ContentBlocked,
-    ModelRefused,
-    ModelUnavailable,
-    NadgError,
-    UserError,
 )
-from nadg.domain.events import AttemptFinished, AttemptLost, AttemptStarted
-from nadg.domain.ids import parse_attempt_id
-from nadg.domain.model_calls import ModelUsage
-from nadg.domain.outcome import Outcome, OutcomeKind, Receipt
 from nadg.engines.leaving import leave_tasks
 from nadg.engines.protocol import AttemptSink
-from nadg.models.call import ModelCall, Reply, Turn
-from nadg.models.data_block import data_block
-from nadg.models.json_answer import parse_json
-from nadg.models.json_schema import schema_problem
 from nadg.orchestrator.model_access import ModelAccess
 from nadg.orchestrator.prompt_attempt import PromptAttempt
-from nadg.orchestrator.prompt_parts import FAILED, PromptAssignment, create_call, item_blocks, shared_blocks
-from nadg.orchestrator.values import store_value
+from nadg.orchestrator.prompt_parts import PromptAssignment
+
 
 class PromptEngine:
     """An async context manager; its end calls off what is under way."""

@@ -10,14 +10,12 @@ import msgspec
 from nadg.domain.assignment import Files, Items, Piece, Rows
 from nadg.domain.blob import Blobs, FileRef, Value
 from nadg.domain.errors import UserError
-from nadg.domain.plan import PromptWork
+from nadg.domain.plan import MAX_PROMPT_CHARACTERS, PromptWork
 from nadg.domain.rows import read_rows
 from nadg.models.call import ModelCall, Turn
 from nadg.models.data_block import DATA_RULES, data_block
 from nadg.orchestrator.values import read_value
 
-MAX_CHARACTERS = 400_000
-"""Of one question, data included: about 100,000 tokens."""
 FAILED = "failed"
 """The key of an item's result that says why there is none."""
 
@@ -74,10 +72,10 @@ def _readable(file: FileRef, blobs: Blobs) -> str | UserError:
 
 def file_block(file: FileRef, blobs: Blobs) -> str:
     """A text file as data. Raises UserError where it is no text or too large."""
-    if file.blob.size > 4 * MAX_CHARACTERS:
+    if file.blob.size > 4 * MAX_PROMPT_CHARACTERS:
         raise UserError(
-            f"{file.name} has {file.blob.size:,} bytes, and a prompt reads {MAX_CHARACTERS:,} characters at most; "
-            "repeat the prompt over its rows, or have python or a skill make it shorter first"
+            f"{file.name} has {file.blob.size:,} bytes, and a prompt reads {MAX_PROMPT_CHARACTERS:,} "
+            "characters at most; repeat the prompt over its rows, or have python or a skill make it shorter first"
         )
     try:
         text = blobs.path(file.blob.sha256).read_bytes().decode("utf-8")
@@ -91,10 +89,10 @@ def create_call(
 ) -> ModelCall:
     """The question. Raises UserError where it is too long."""
     text = "\n\n".join((assignment.work.prompt, *blocks))
-    if len(text) > MAX_CHARACTERS:
+    if len(text) > MAX_PROMPT_CHARACTERS:
         raise UserError(
             f"the prompt of {assignment.subtask_id} has {len(text):,} characters with its data, at most "
-            f"{MAX_CHARACTERS:,} are sent; repeat it over rows or items, or make the data shorter first"
+            f"{MAX_PROMPT_CHARACTERS:,} are sent; repeat it over rows or items, or make the data shorter first"
         )
     return ModelCall(
         purpose="prompt",

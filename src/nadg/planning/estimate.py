@@ -25,8 +25,6 @@ ANSWER_OUTPUT_TOKENS = 1_000
 """What composing the answer usually takes; the results that it is made of are not known."""
 _FRAME_CHARACTERS = 700
 """What is put around a prompt and its data."""
-_MOST_FILE_CHARACTERS = 100_000
-"""Of an input that a prompt reads as a whole."""
 
 
 class CallEstimate(msgspec.Struct, frozen=True, kw_only=True):
@@ -138,7 +136,7 @@ def _prompt_calls(
 
 
 def _readable_characters(file: InputFile) -> int:
-    return min(file.blob.size, _MOST_FILE_CHARACTERS) if file.kind in ("table", "text") else len(file.name)
+    return file.blob.size if file.kind in ("table", "text") else len(file.name)
 
 
 def _repeats(subtask: Subtask, files: Mapping[str, InputFile]) -> _Repeats:

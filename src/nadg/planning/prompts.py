@@ -1,4 +1,4 @@
-"""What only a model's door can tell of prompt work: whether its schema can be used, and its model be asked."""
+"""What a plan's format does not tell of prompt work: whether schema, model and length of a prompt can be asked."""
 
 from __future__ import annotations
 
@@ -9,19 +9,23 @@ from nadg.domain.checks.places import shown
 from nadg.domain.plan import Plan, PromptWork
 from nadg.domain.problems import Problem
 from nadg.models.json_schema import flaw_of_schema
+from nadg.planning.prompt_sizes import FlawOfLength
 
 FlawOfModel = Callable[[str], str]
 """Why a model cannot be asked and what to do about it; empty where it can."""
 
 
-def prompt_problems(plan: Plan, flaw_of_model: FlawOfModel) -> list[Problem]:
+def prompt_problems(plan: Plan, flaw_of_model: FlawOfModel, flaw_of_length: FlawOfLength) -> list[Problem]:
     """Every problem with the prompt work of a plan that is sound otherwise."""
-    return [
-        Problem(place=f"subtasks[{index}].work.{field}", message=message)
-        for index, one in enumerate(plan.subtasks)
-        if isinstance(one.work, PromptWork)
-        for field, message in flaws_of_prompt(one.work, flaw_of_model)
-    ]
+    problems: list[Problem] = []
+    for index, one in enumerate(plan.subtasks):
+        if not isinstance(one.work, PromptWork):
+            continue
+        for field, message in flaws_of_prompt(one.work, flaw_of_model):
+            problems.append(Problem(place=f"subtasks[{index}].work.{field}", message=message))
+        if too_long := flaw_of_length(one):
+            problems.append(Problem(place=f"subtasks[{index}].inputs", message=too_long))
+    return problems
 
 
 def flaws_of_prompt(work: PromptWork, flaw_of_model: FlawOfModel) -> Iterator[tuple[str, str]]:

@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 
 from nadg.domain.checks.code import MAX_TOTAL_CODE_BYTES
 from nadg.planning.llm.announce import FitSubtasks
+from nadg.planning.prompt_sizes import FlawOfLength
 from tests.planning.llm.desk import REVIEWS, SKILLS, python
 
 
 def fit_subtasks() -> FitSubtasks:
-    return FitSubtasks(SKILLS, [REVIEWS], lambda _model: False)
+    return FitSubtasks(SKILLS, [REVIEWS], lambda _model: False, lambda _subtask: "")
 
 
 @settings(max_examples=50, deadline=None)
@@ -37,6 +38,17 @@ def test_any_order_of_writing_tells_each_once_after_its_needs(count: int, chance
 def reached(subtask_id: str, needs: dict[str, list[str]]) -> set[str]:
     """A subtask and all that it hangs on."""
     return {subtask_id}.union(*(reached(one, needs) for one in needs[subtask_id]))
+
+
+def always(flaw: str) -> FlawOfLength:
+    return lambda _subtask: flaw
+
+
+def test_a_prompt_that_is_too_long_is_not_told() -> None:
+    asked = {"id": "p", "work": {"kind": "prompt", "prompt": "x"}, "inputs": [REVIEWS.name]}
+    for flaw, told in (("", 1), ("it is too long", 0)):
+        fit = FitSubtasks(SKILLS, [REVIEWS], lambda _model: False, always(flaw))
+        assert len(fit.add(asked)) == told
 
 
 def test_what_hangs_on_an_unfit_one_is_not_told() -> None:

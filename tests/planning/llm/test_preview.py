@@ -17,7 +17,8 @@ from nadg.domain.inputs import Column, InputFile
 from nadg.models.data_block import data_block
 from nadg.planning.inspect import inspect_input
 from nadg.planning.llm.pixels import pixel_size
-from nadg.planning.llm.preview import HEAD_BYTES, MAX_CHARACTERS, ReadHead, preview_inputs
+from nadg.planning.llm.preview import HEAD_BYTES, MAX_CHARACTERS, preview_inputs
+from nadg.planning.prompt_sizes import ReadHead
 from tests.models.test_data_block import inside
 
 HOSTILE = (

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from nadg.cli.amounts import repairs_of, tokens_of, usd_of
 from nadg.domain.tier import Tier
 
 CommandArgument = Annotated[
@@ -25,6 +26,7 @@ JsonOption = Annotated[
     bool, typer.Option("--json", help="Print one JSON document on standard output, nothing else.")
 ]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show no plan and no progress.")]
+QuietPlanOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show the plan and nothing beside it.")]
 RunWorkersOption = Annotated[
     int | None,
     typer.Option(
@@ -81,11 +83,18 @@ ModelOption = Annotated[
 ]
 BudgetUsdOption = Annotated[
     float | None,
-    typer.Option("--budget-usd", metavar="X", help="Spend at most X US dollars on language models."),
+    typer.Option(
+        "--budget-usd", parser=usd_of, metavar="X", help="Spend at most X US dollars on language models."
+    ),
 ]
 BudgetTokensOption = Annotated[
     int | None,
-    typer.Option("--budget-tokens", metavar="N", help="Use at most N tokens of language models, in and out."),
+    typer.Option(
+        "--budget-tokens",
+        parser=tokens_of,
+        metavar="N",
+        help="Use at most N tokens of language models, in and out.",
+    ),
 ]
 NoCacheOption = Annotated[
     bool, typer.Option("--no-cache", help="Take no answer of a model that was given to an earlier run.")
@@ -94,8 +103,7 @@ RepairOption = Annotated[
     int | None,
     typer.Option(
         "--repair",
-        min=0,
-        max=5,
+        parser=repairs_of,
         metavar="N",
         help="Let a model mend code that raises, up to N times a subtask. "
         "Default: 2 where a model wrote the plan, 0 for a plan file.",

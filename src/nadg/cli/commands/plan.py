@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,7 +22,9 @@ from nadg.cli.commands.arguments import (
     NoCacheOption,
     PlannerOption,
     PlanOption,
+    QuietPlanOption,
 )
+from nadg.cli.failure import before_a_run
 from nadg.domain.errors import UserError
 
 if TYPE_CHECKING:
@@ -44,6 +48,7 @@ def plan(
     budget_usd: BudgetUsdOption = None,
     budget_tokens: BudgetTokensOption = None,
     no_cache: NoCacheOption = False,
+    quiet: QuietPlanOption = False,
 ) -> None:
     """Show the plan that a command or a file gives, with its code and what it may cost; nothing is run.
 
@@ -52,20 +57,22 @@ def plan(
     if command == "schema" and plan is None and not inputs:
         print_schema()
         return
-    from nadg.cli.configuration import read_settings
-    from nadg.cli.wishes import checked_wishes
+    with before_a_run():
+        from nadg.cli.configuration import read_settings
+        from nadg.cli.wishes import checked_wishes
 
-    settings = read_settings()
-    wishes = checked_wishes(
-        settings,
-        planner=planner,
-        model=model,
-        budget_usd=budget_usd,
-        budget_tokens=budget_tokens,
-        no_cache=no_cache,
-        from_file=plan is not None,
-    )
-    asyncio.run(_show(settings, wishes, command, plan, tuple(inputs or ()), save, as_json))
+        settings = read_settings()
+        wishes = checked_wishes(
+            settings,
+            planner=planner,
+            model=model,
+            budget_usd=budget_usd,
+            budget_tokens=budget_tokens,
+            no_cache=no_cache,
+            from_file=plan is not None,
+        )
+        showing = _show(settings, wishes, command, plan, tuple(inputs or ()), save, as_json=as_json, quiet=quiet)
+        asyncio.run(showing)
 
 
 def print_schema() -> None:
@@ -82,16 +89,20 @@ async def _show(
     plan_file: Path | None,
     inputs: tuple[Path, ...],
     save: Path | None,
+    *,
     as_json: bool,
+    quiet: bool,
 ) -> None:
     from nadg.cli.console import create_console
     from nadg.cli.inputs import input_files
     from nadg.cli.render.safe import printable
+    from nadg.cli.render.usage import calls_line
     from nadg.cli.session import check_source
     from nadg.cli.showing import show_plan
 
     def notice(text: str) -> None:
-        print(printable(text, keep_lines=False), file=sys.stderr)
+        if not quiet:
+            print(printable(text, keep_lines=False), file=sys.stderr)
 
     check_source(command, plan_file)
     files = input_files(inputs)
@@ -100,15 +111,26 @@ async def _show(
 
     async with open_planner(settings, wishes, notice) as desk:
         planned = await desk.plan(command, plan_file, files)
+        spent = calls_line(await desk.calls())
     if save is not None:
         save_plan(planned.plan, save)
     if as_json:
         print(json.dumps(planned.plan.document(), indent=2))
-        return
-    console = create_console()
-    show_plan(console, planned, estimate_of(planned, settings, wishes))
-    if save is not None:
-        console.print(f"Saved in {save}; run it with: nadg run --plan {save}", soft_wrap=True)
+    else:
+        console = create_console()
+        show_plan(console, planned, estimate_of(planned, settings, wishes))
+        if save is not None:
+            console.print(f"Saved in {save}; run it with: {run_command(save, inputs)}", soft_wrap=True)
+    if spent is not None:
+        notice(spent)
+
+
+def run_command(plan_file: Path, inputs: Sequence[Path]) -> str:
+    """What a shell is given to run the saved plan on the same files."""
+    words = ["nadg", "run", "--plan", str(plan_file)]
+    for one in inputs:
+        words += ["--input", str(one)]
+    return shlex.join(words)
 
 
 def save_plan(plan: Plan, file: Path) -> None:

@@ -28,6 +28,7 @@ from nadg.cli.commands.arguments import (
     TimeoutOption,
     YesOption,
 )
+from nadg.cli.failure import before_a_run
 from nadg.domain.errors import UserError
 from nadg.domain.tier import Tier, strongest
 
@@ -56,41 +57,41 @@ def run(  # each option of the command is a parameter
     """Plan a command, run it on the grid, and show the answer.
 
     The answer goes to standard output, the plan and the progress to standard error. Exit code: 0 done,
-    1 failed, or refused in a review, 2 bad request, 130 cancelled by Ctrl-C (once: cleanly, what is done is
-    kept; twice: at once).
+    1 failed or refused in a review, 2 bad request, 130 cancelled by Ctrl-C (once: cleanly; twice: at once).
     """
-    from nadg.cli.configuration import read_settings
-    from nadg.cli.session import RunRequest, carry_out
-    from nadg.cli.wishes import checked_wishes
-    from nadg.domain.run import RunOptions
+    with before_a_run():
+        from nadg.cli.configuration import read_settings
+        from nadg.cli.session import RunRequest, carry_out
+        from nadg.cli.wishes import checked_wishes
+        from nadg.domain.run import RunOptions
 
-    settings = read_settings()
-    tier = tier_of_run(min_sandbox, settings.min_sandbox)
-    _tell_what_stays(min_sandbox, tier, quiet)
-    wishes = checked_wishes(
-        settings,
-        planner=planner,
-        model=model,
-        budget_usd=budget_usd,
-        budget_tokens=budget_tokens,
-        no_cache=no_cache,
-        repairs=repair,
-        from_file=plan is not None,
-    )
-    request = RunRequest(
-        command=command,
-        plan_file=plan,
-        inputs=tuple(inputs or ()),
-        out=out,
-        workers=workers,
-        options=RunOptions(timeout_seconds=timeout, continue_on_failure=continue_on_failure, min_sandbox=tier),
-        wishes=wishes,
-        review=review,
-        yes=yes,
-        follow=tuple(follow or ()),
-        as_json=as_json,
-        quiet=quiet,
-    )
+        settings = read_settings()
+        tier = tier_of_run(min_sandbox, settings.min_sandbox)
+        _tell_what_stays(min_sandbox, tier, quiet)
+        wishes = checked_wishes(
+            settings,
+            planner=planner,
+            model=model,
+            budget_usd=budget_usd,
+            budget_tokens=budget_tokens,
+            no_cache=no_cache,
+            repairs=repair,
+            from_file=plan is not None,
+        )
+        request = RunRequest(
+            command=command,
+            plan_file=plan,
+            inputs=tuple(inputs or ()),
+            out=out,
+            workers=workers,
+            options=RunOptions(timeout_seconds=timeout, continue_on_failure=continue_on_failure, min_sandbox=tier),
+            wishes=wishes,
+            review=review,
+            yes=yes,
+            follow=tuple(follow or ()),
+            as_json=as_json,
+            quiet=quiet,
+        )
     raise typer.Exit(asyncio.run(carry_out(settings, request)))
 
 

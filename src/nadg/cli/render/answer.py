@@ -12,6 +12,7 @@ from nadg.cli.render.safe import one_line, printable
 from nadg.cli.render.units import counted, duration
 from nadg.domain.run import RunRecord
 from nadg.domain.states import RunState, SubtaskState
+from nadg.domain.worker import MASTER
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -35,7 +36,7 @@ def verdict(record: RunRecord) -> Text:
     done = sum(one.state is SubtaskState.SUCCEEDED for one in record.subtasks)
     total = counted(len(record.subtasks), "subtask")
     facts = [f"{done} of {total} done" + (", and its plan was not finished" if record.planning else "")]
-    attempts = [attempt for one in record.subtasks for attempt in begun_attempts(one)]
+    attempts = [one for of in record.subtasks for one in begun_attempts(of) if one.worker != MASTER]
     workers = {attempt.worker for attempt in attempts if attempt.worker}
     if workers:
         facts.append(f"{counted(len(attempts), 'attempt')} on {counted(len(workers), 'worker')}")

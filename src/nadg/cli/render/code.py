@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich.text import Text
@@ -26,7 +27,7 @@ def work_blocks(plan: Plan, *, terminal: bool) -> list[RenderableType]:
                 words = counted(len(code.splitlines()), "line")
                 blocks += [_heading(subtask, f"python, {words}"), _code(code, terminal)]
             case PromptWork() as work:
-                blocks += [_heading(subtask, _prompt_words(work)), _prompt(work)]
+                blocks += [_heading(subtask, _prompt_words(work)), _prompt(work, subtask.inputs)]
     return blocks
 
 
@@ -48,9 +49,11 @@ def _code(code: str, terminal: bool) -> RenderableType:
     return Syntax(safe, "python", theme="ansi_dark", background_color="default", line_numbers=True, word_wrap=True)
 
 
-def _prompt(work: PromptWork) -> Text:
+def _prompt(work: PromptWork, inputs: Sequence[str]) -> Text:
+    """What is sent: the text, the schema, and the names of all files that go along with it."""
     schema = f"\nanswer: {json.dumps(work.output_schema, ensure_ascii=False)}" if work.output_schema else ""
-    return _indented(printable(work.prompt).rstrip("\n") + printable(schema))
+    reads = "".join(f"\nreads: {printable(name, keep_lines=False)}" for name in inputs)
+    return _indented(printable(work.prompt).rstrip("\n") + printable(schema) + reads)
 
 
 def _indented(text: str) -> Text:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from rich.text import Text
 from rich.tree import Tree
@@ -12,6 +12,7 @@ from nadg.cli.render.units import counted
 from nadg.domain.plan import Foreach, Plan, PromptWork, PythonWork, SkillWork, Subtask
 
 TITLE_WIDTH = 60
+SHOWN_INPUTS = 8
 DEEPEST = 6
 """Levels that are indented; what is deeper stands below one another, for a terminal is only so wide."""
 
@@ -76,6 +77,8 @@ def _label(plan: Plan, subtask: Subtask, parent: str | None) -> Text:
     facts = [work_words(subtask)]
     if subtask.foreach is not None:
         facts.append(foreach_words(subtask.foreach))
+    if subtask.inputs:
+        facts.append(f"reads {_names(subtask.inputs)}")
     others = [need for need in subtask.needs if need != parent]
     if others:
         also = "also " if parent in subtask.needs else ""
@@ -86,6 +89,13 @@ def _label(plan: Plan, subtask: Subtask, parent: str | None) -> Text:
         facts.append("the answer")
     title = f"  {one_line(subtask.title, TITLE_WIDTH)}" if subtask.title else ""
     return Text.assemble((subtask.id, "cyan"), title, (f"  {' · '.join(facts)}", "dim"))
+
+
+def _names(names: Sequence[str]) -> str:
+    """The first of them in full, for what a prompt reads is sent."""
+    more = len(names) - SHOWN_INPUTS
+    shown = [one_line(one, 60) for one in names[:SHOWN_INPUTS]]
+    return ", ".join(shown) + (f" and {counted(more, 'more file')}" if more > 0 else "")
 
 
 def _made_by(plan: Plan, planner: str) -> str:

@@ -27,6 +27,8 @@ MARKS = {
 MAX_ROWS = 20
 NARROW_WIDTH = 60
 """Below so many columns there is room for the counts and times, and none for bars and titles."""
+TOKENS_WIDTH = 80
+"""Below so many columns tokens are left out of the table."""
 NAME_WIDTH = 20
 """Columns that the ids of subtasks keep, however narrow the terminal is."""
 STARTING = Text("Getting workers ready …", style="dim")
@@ -43,10 +45,11 @@ def progress_table(
         Text(line, style="dim", no_wrap=True, overflow="ellipsis")  # a line that wraps would make the table jump
         for line in (*more, _footer(progress, now, workers_total))
     ]
-    return Group(_rows(shown, now, narrow=width < NARROW_WIDTH), *below)
+    return Group(_rows(shown, now, width), *below)
 
 
-def _rows(shown: list[SubtaskProgress], now: float, *, narrow: bool) -> Table:
+def _rows(shown: list[SubtaskProgress], now: float, width: int) -> Table:
+    narrow = width < NARROW_WIDTH
     table = Table.grid(padding=(0, 2))
     longest = max((len(one.id) for one in shown), default=0)
     table.add_column(no_wrap=True, min_width=min(longest, NAME_WIDTH) + 2)
@@ -56,7 +59,7 @@ def _rows(shown: list[SubtaskProgress], now: float, *, narrow: bool) -> Table:
     table.add_column(justify="right", no_wrap=True, min_width=max((len(_count(one)) for one in shown), default=0))
     table.add_column(no_wrap=not narrow, overflow="ellipsis")
     for one in shown:
-        name, *middle, count, facts = _cells(one, now)
+        name, *middle, count, facts = _cells(one, now, tokens=width >= TOKENS_WIDTH)
         table.add_row(name, *([] if narrow else middle), count, facts)
     return table
 
@@ -97,10 +100,10 @@ def output_lines(subtask_id: str, index: int, stream: str, text: str) -> Iterabl
         yield f"  {subtask_id}/{index} {mark} {printable(line, keep_lines=False)}"
 
 
-def _cells(one: SubtaskProgress, now: float) -> tuple[Text | ProgressBar, ...]:
+def _cells(one: SubtaskProgress, now: float, *, tokens: bool) -> tuple[Text | ProgressBar, ...]:
     mark, style = MARKS[one.state]
     title = "" if one.title == one.id else _title(one)
-    facts = [*_time_facts(one, now), *_running_facts(one), *_token_facts(one)]
+    facts = [*_time_facts(one, now), *_running_facts(one), *(_token_facts(one) if tokens else [])]
     return (
         Text(f"{mark} {one.id}", style=style),
         Text(title, style="dim" if one.state is SubtaskState.WAITING else "", no_wrap=True, overflow="ellipsis"),
@@ -152,7 +155,8 @@ def _token_facts(one: SubtaskProgress) -> list[str]:
 
 def _running_facts(one: SubtaskProgress) -> list[str]:
     if one.running:
-        return [f"on {counted(len(set(one.running.values())), 'worker')}"]
+        busy = len(one.busy_workers())
+        return [f"on {counted(busy, 'worker')}" if busy else "asking a model"]
     return _worker_facts(one) if is_final(one.state) else []
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 
 from rich.table import Table
@@ -16,6 +16,7 @@ from nadg.domain.file_names import shown_name
 from nadg.domain.outcome import Receipt
 from nadg.domain.run import AttemptRecord, RunRecord, SubtaskRecord
 from nadg.domain.states import ShardState
+from nadg.domain.worker import MASTER
 
 SHOWN_DETAILS = 5
 SHOWN_FILES = 50
@@ -31,9 +32,14 @@ def subtasks_table(record: RunRecord) -> Table:
 def _cells(one: SubtaskRecord) -> tuple[str, ...]:
     attempts = list(begun_attempts(one))
     receipts = [attempt.outcome.receipt for attempt in attempts if attempt.outcome is not None]
-    workers = {attempt.worker for attempt in attempts if attempt.worker}
-    counts = (_shards(one), str(len(attempts)), str(len(workers)))
+    counts = (_shards(one), str(len(attempts)), _workers(attempts))
     return (one.id, str(one.state), *counts, *_used(receipts), one_line(one.reason, 200))
+
+
+def _workers(attempts: Sequence[AttemptRecord]) -> str:
+    """How many; `master` where it did all of it."""
+    seen = {attempt.worker for attempt in attempts if attempt.worker}
+    return MASTER if seen == {MASTER} else str(len(seen - {MASTER}))
 
 
 def _shards(one: SubtaskRecord) -> str:

@@ -19,6 +19,7 @@ from nadg.domain.checks.skills import skill_problems
 from nadg.domain.inputs import InputFile
 from nadg.domain.plan import MAX_SUBTASKS, PromptWork, PythonWork, Subtask
 from nadg.domain.skill import SkillSpec
+from nadg.planning.prompt_sizes import FlawOfLength
 from nadg.planning.prompts import flaws_of_prompt, only_configured
 
 
@@ -29,9 +30,14 @@ class FitSubtasks:
     """
 
     def __init__(
-        self, skills: Mapping[str, SkillSpec], inputs: Sequence[InputFile], serves: Callable[[str], bool]
+        self,
+        skills: Mapping[str, SkillSpec],
+        inputs: Sequence[InputFile],
+        serves: Callable[[str], bool],
+        too_long: FlawOfLength,
     ) -> None:
         """`serves` says whether a model is configured."""
+        self._too_long = too_long
         self._flaw_of_model = only_configured(serves)
         self._no_hints = Suggestions(budget=0)
         self._fit: dict[str, Draft] = {}
@@ -94,6 +100,8 @@ class FitSubtasks:
             binding_problems(draft, self._around), skill_problems(draft, self._around.skills, self._around)
         )
         if isinstance(draft.work, PromptWork) and any(flaws_of_prompt(draft.work, self._flaw_of_model)):
+            return False
+        if draft.whole is None or self._too_long(draft.whole):
             return False
         return next(crossing, None) is None and self._code_compiles(draft)
 

@@ -17,9 +17,10 @@ from nadg.models.data_block import data_block
 from nadg.planning.llm.announce import FitSubtasks
 from nadg.planning.llm.document import plan_document, subtask_document
 from nadg.planning.llm.instructions import planning_instructions
-from nadg.planning.llm.preview import ReadHead, preview_inputs
+from nadg.planning.llm.preview import preview_inputs
 from nadg.planning.llm.schema import planning_schema
 from nadg.planning.llm.stream import SubtaskReader
+from nadg.planning.prompt_sizes import ReadHead, flaw_of_length
 from nadg.planning.prompts import only_configured, prompt_problems
 
 MAX_CORRECTIONS = 2
@@ -85,7 +86,8 @@ class LlmPlanner:
         raise PlanningFailed(reply.model, 1 + MAX_CORRECTIONS, problems)
 
     def _fit_subtasks(self, inputs: Sequence[InputFile]) -> Callable[[], FitSubtasks]:
-        return lambda: FitSubtasks(self._skills, inputs, self._door.serves)
+        too_long = flaw_of_length(inputs, self._preview)
+        return lambda: FitSubtasks(self._skills, inputs, self._door.serves, too_long)
 
     def _call(self, turns: tuple[Turn, ...]) -> ModelCall:
         return ModelCall(
@@ -102,7 +104,7 @@ class LlmPlanner:
         if isinstance(document, dict) and not document.get("goal"):
             document["goal"] = command.strip()
         plan = parse_plan(document, skills=self._skills, inputs=inputs, models=True)
-        unfit = prompt_problems(plan, only_configured(self._door.serves))
+        unfit = prompt_problems(plan, only_configured(self._door.serves), flaw_of_length(inputs, self._preview))
         if unfit:
             raise PlanInvalid(unfit)
         return plan

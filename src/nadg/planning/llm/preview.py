@@ -18,9 +18,7 @@ from pathlib import PurePath
 from nadg.domain.inputs import Column, InputFile
 from nadg.domain.rows import BYTE_ORDER_MARK, delimiter_of, is_row_file
 from nadg.planning.llm.pixels import pixel_size
-
-ReadHead = Callable[[InputFile, int], bytes]
-"""Gives the first bytes of an input, at most as many as asked for. May raise OSError."""
+from nadg.planning.prompt_sizes import ReadHead
 
 HEAD_BYTES = 64 << 10
 MAX_CHARACTERS = 60_000
