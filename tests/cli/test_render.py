@@ -38,7 +38,6 @@ from nadg.domain.skill import Parameter, SkillSpec
 from nadg.domain.states import AttemptState, RunState, ShardState, SubtaskState
 from nadg.domain.tier import Tier
 from nadg.domain.worker import MASTER, WorkerInfo, WorkerNode, WorkerStatus
-from nadg.orchestrator import prompt_engine
 
 NOON = datetime.datetime(2026, 1, 2, 12, 0, 0, tzinfo=datetime.UTC)
 HARMFUL = "\x1b]52;c;ZXZpbA==\x07 \x1b[2J \x9b31m \u202e \r over \ud800 [bold]b[/bold] :boom:"
@@ -401,7 +400,6 @@ def test_the_master_is_no_worker() -> None:
     lines = shown(subtasks_table(run)).splitlines()
     assert lines[1].split()[:5] == ["throw", "succeeded", "1/1", "3", MASTER]
     assert lines[2].split()[:5] == ["throw", "succeeded", "1/1", "1", "1"]
-    assert MASTER == prompt_engine.MASTER
 
 
 def test_an_answer_that_goes_into_a_file_is_the_markdown_itself() -> None:

@@ -54,10 +54,8 @@ def test_an_unknown_price_failures_and_what_never_ended_are_said() -> None:
         run_with(call(1, "answered", usage=unknown), call(2, "failed"), call(3, "charged", usage=None), *late)
     )
     assert line is not None
-    assert (
-        "price unknown, 2 requests put off by a rate limit, 1 request failed, 1 request without a known end (set aside: 900 tokens, $0.0100), "
-        in line
-    )
+    ends = "2 requests put off by a rate limit, 1 request failed, 1 request without a known end"
+    assert f"price unknown, {ends} (set aside: 900 tokens, $0.0100), " in line
     assert ", openai:own\\x1b[2J" in line
 
 
