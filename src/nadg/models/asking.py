@@ -183,6 +183,10 @@ class Asking:
         bill = Bill(self._means.prices, self._means.clock, self.account, model, self._input_tokens, granted)
         try:
             client = self._means.clients[name.provider]
+            if self._sink is not None:
+                self._sink.on_begin = lambda: self._means.breaker.up(
+                    model
+                )  # nobody need wait for the whole stream
             answer = await client.exchange(name.name, self._call, granted.max_output_tokens, self._sink)
         except RequestFailed as error:
             if not isinstance(error, TemporarilyDown):
@@ -214,9 +218,13 @@ class Restartable:
     def __init__(self, sink: TextSink) -> None:
         self._sink = sink
         self._begun = False
+        self.on_begin: Callable[[], None] = lambda: None
+        """Called when the first piece comes."""
 
     def text(self, piece: str) -> None:
-        self._begun = True
+        if not self._begun:
+            self._begun = True
+            self.on_begin()
         self._sink.text(piece)
 
     def restart(self) -> None:
