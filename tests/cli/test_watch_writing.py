@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from nadg.bootstrap.review import RunEstimate
 from nadg.cli.render.writing import writing_lines
 from nadg.cli.screen import LineScreen
 from nadg.cli.watch import ScreenWatcher
@@ -113,3 +114,17 @@ def test_the_tokens_of_prompt_work_are_counted() -> None:
         SubtaskChanged(subtask_id="one", state=SubtaskState.SUCCEEDED),
     ]
     assert told(*changes)[-1] == "✓ one: succeeded, 1,234 tokens"
+
+
+def test_the_estimate_stands_below_the_whole_plan() -> None:
+    console = Console(file=io.StringIO(), width=200, markup=False, highlight=False)
+    watcher = ScreenWatcher(LineScreen(console))
+    watcher.run_created("r", PLAN)
+    watcher.estimated(
+        RunEstimate(calls=3, at_least=False, input_tokens=900, output_tokens=30, cost_usd=0.01, shards=2)
+    )
+    watcher.changed("r", PlanSettled(goal="g", answer="one"))
+    assert isinstance(console.file, io.StringIO)
+    first, second = console.file.getvalue().splitlines()
+    assert first == "The plan is whole: 1 subtask"
+    assert second.startswith("Estimate: 3 calls, about 900 tokens in and 30 out")

@@ -15,7 +15,7 @@ from nadg.cli.render.progress import output_lines
 from nadg.cli.render.safe import printable
 from nadg.cli.render.writing import writing_lines
 from nadg.cli.screen import Screen
-from nadg.domain.changes import AttemptChanged, Change, ShardsAdded, SubtaskChanged
+from nadg.domain.changes import AttemptChanged, Change, PlanSettled, ShardsAdded, SubtaskChanged
 from nadg.domain.ids import parse_attempt_id
 from nadg.domain.plan import Plan
 from nadg.domain.states import AttemptState, is_final
@@ -42,6 +42,7 @@ class ScreenWatcher:
         self._progress: RunProgress | None = None
         self._workers_total = 0
         self._losses: Counter[str] = Counter()
+        self._estimate: ShownEstimate | None = None
         self.created = asyncio.Event()
         """Set when the run has an id."""
         self.run_id = ""
@@ -69,6 +70,8 @@ class ScreenWatcher:
         subtask = self._progress.apply(change, time.monotonic())
         for line in writing_lines(change, len(self._progress.subtasks)):
             self._screen.say(line)
+        if isinstance(change, PlanSettled) and self._estimate is not None:
+            self._tell_estimate(self._estimate)
         if subtask is not None and isinstance(change, ShardsAdded) and change.first == subtask.first_shard:
             self._screen.begun(subtask)
         elif subtask is not None and isinstance(change, SubtaskChanged) and is_final(change.state):
@@ -93,6 +96,10 @@ class ScreenWatcher:
                 self._screen.say(line)
 
     def estimated(self, estimate: ShownEstimate) -> None:
+        """It is told below the line that says the plan is whole, which comes once that is stored."""
+        self._estimate = estimate
+
+    def _tell_estimate(self, estimate: ShownEstimate) -> None:
         for line in estimate_lines(estimate):
             self._screen.say(line)
 
