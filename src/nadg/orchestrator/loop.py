@@ -85,6 +85,7 @@ class RunLoop:
         self._mailbox.put_nowait(ev.RunStarted())
         self._progress = create_progress(new.id, new.plan, new.options, skills, planning=new.planning)
         self._companions: list[asyncio.Task[None]] = []
+        self._mending: dict[str, asyncio.Task[None]] = {}
         self._models = (
             None if models is None else ModelWork(models, new.command, blobs, clock, self._mailbox.put_nowait)
         )
@@ -155,6 +156,12 @@ class RunLoop:
             self._watcher.changed(self._new.id, change)
         for command in commands:
             await self._carry_out(command, tasks)
+        self._end_vain_mending()
+
+    def _end_vain_mending(self) -> None:
+        """Code of a subtask that ended, or that was planned anew, need not be mended, nor paid for."""
+        for subtask_id in [one for one in self._mending if not self._subtask(one).mending]:
+            self._mending.pop(subtask_id).cancel()
 
     def _at_once(self, command: cmd.Command) -> ev.Event | None:
         """The event a command ends in, where knowing it takes no work."""
@@ -181,8 +188,9 @@ class RunLoop:
                     work = self._prepare if isinstance(command, cmd.PrepareShards) else self._gather
                     tasks.create_task(work(subtask))
             case cmd.MendCode() if self._models is not None:
-                mending = self._models.mend(self._subtask(command.subtask_id).spec, command)
-                self._companions.append(tasks.create_task(mending))
+                mending = tasks.create_task(self._models.mend(self._subtask(command.subtask_id).spec, command))
+                self._companions.append(mending)
+                self._mending[command.subtask_id] = mending
             case cmd.ComposeAnswer() if self._models is not None:
                 self._companions.append(tasks.create_task(self._models.compose(self._progress)))
             case _:

@@ -96,8 +96,7 @@ class PromptAttempt:
     async def _ask_each(self, items: Sequence[str | UserError], shared: Sequence[str]) -> Outcome:
         """All items, as many at a time as there is room; one that fails fails alone."""
         first: int = getattr(self.assignment.piece, "first", 0)
-        asked = (self._ask_about(place, item, shared) for place, item in enumerate(items, start=first))
-        answers = await asyncio.gather(*asked, return_exceptions=True)
+        answers = await self._answers(items, first, shared)
         results: list[Any] = []
         failures: list[str] = []
         for place, answer in enumerate(answers, start=first):
@@ -110,6 +109,26 @@ class PromptAttempt:
         cut_off = [f"item {place}: {why}" for place, why in sorted(self._cut_off)]
         notes = [*_noted(failures, "have no answer"), *_noted(cut_off, "have an answer that was cut off")]
         return self._outcome("succeeded", result=results, per_item=True, notes=notes)
+
+    async def _answers(self, items: Sequence[str | UserError], first: int, shared: Sequence[str]) -> list[Any]:
+        """An answer to each item, or what went wrong with it; where that concerns all, no more are asked."""
+        answers: list[Any] = [None] * len(items)
+        waiting = iter(enumerate(items))
+        over = False
+
+        async def ask_on() -> None:
+            nonlocal over
+            for index, item in waiting:
+                try:
+                    answers[index] = await self._ask_about(first + index, item, shared)
+                except (NadgError, OSError) as error:
+                    answers[index] = error
+                    over = over or isinstance(error, (BudgetSpent, ModelRefused))
+                if over:
+                    return
+
+        await asyncio.gather(*(ask_on() for _ in range(min(len(items), self._access.concurrency))))
+        return answers
 
     async def _ask_about(self, place: int, item: str | UserError, shared: Sequence[str]) -> Any:
         if isinstance(item, UserError):
