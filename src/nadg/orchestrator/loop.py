@@ -23,6 +23,7 @@ from nadg.domain.model_names import PROMPTS_NEED_A_MODEL
 from nadg.domain.plan import PromptWork
 from nadg.domain.run import Lease, NewRun
 from nadg.domain.skill import SkillSpec
+from nadg.domain.states import is_final
 from nadg.engines.protocol import Engine
 from nadg.orchestrator.assignments import build_assignment, build_prompt
 from nadg.orchestrator.decide import decide
@@ -160,8 +161,10 @@ class RunLoop:
 
     def _end_vain_mending(self) -> None:
         """Code of a subtask that ended, or that was planned anew, need not be mended, nor paid for."""
-        for subtask_id in [one for one in self._mending if not self._subtask(one).mending]:
-            self._mending.pop(subtask_id).cancel()
+        for subtask_id in tuple(self._mending):
+            subtask = self._subtask(subtask_id)
+            if not subtask.mending or is_final(subtask.state):
+                self._mending.pop(subtask_id).cancel()
 
     def _at_once(self, command: cmd.Command) -> ev.Event | None:
         """The event a command ends in, where knowing it takes no work."""
