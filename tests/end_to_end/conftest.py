@@ -18,5 +18,5 @@ def grid(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModelGrid]:
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A provider that is down stays down here: nobody waits for it, and no test hears of another's outage."""
-    monkeypatch.setattr("nadg.orchestrator.prompt_attempt.PAUSES_SECONDS", (0.01,))
+    monkeypatch.setattr("nadg.orchestrator.prompt_engine.PAUSES_SECONDS", (0.01,))
     monkeypatch.setattr("nadg.models.breaker.OPEN_SECONDS", 0.0)

@@ -292,7 +292,7 @@ def test_a_provider_that_is_down_is_given_a_while_before_the_next_try(
         waits.append(seconds)
 
     one = trial(ModelUnavailable("google is down"), ModelUnavailable("google is down"))
-    monkeypatch.setattr("nadg.orchestrator.prompt_attempt.asyncio.sleep", note)
+    monkeypatch.setattr("nadg.orchestrator.prompt_engine.asyncio.sleep", note)
     one.run(one.assignment(Whole(), tries_left=True))
     assert waits == [5.0]
     one.sink = Sink()

@@ -15,7 +15,7 @@ from nadg.domain.named_limits import NamedLimits, plan_with_limits
 from nadg.domain.plan import Plan, Subtask
 from nadg.models.call import Account
 
-Answer = TypeVar("Answer")
+Found = TypeVar("Found")
 
 
 @asynccontextmanager
@@ -35,7 +35,7 @@ async def cancelled_at_the_end(work: Coroutine[Any, Any, None]) -> AsyncIterator
         raise group.exceptions[0] from None
 
 
-async def within(seconds: float | None, wait: Awaitable[Answer]) -> Answer:
+async def within(seconds: float | None, wait: Awaitable[Found]) -> Found:
     """Raises ModelUnavailable where planning takes longer than the whole run may."""
     try:
         async with asyncio.timeout(seconds):

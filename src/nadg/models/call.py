@@ -155,7 +155,7 @@ class ModelClient(Protocol):
 
 
 class RequestFailed(Exception):
-    """A request brought no answer. `sent_tokens` is how much of the answer had come, in estimated tokens.
+    """A request brought no answer. `received_tokens` is how much of it had come, estimated.
 
     RequestFailed
     ├── RateLimited        too many requests for now, or for today

@@ -21,7 +21,6 @@ from nadg.domain.errors import (
     UserError,
 )
 from nadg.domain.events import AttemptFinished, AttemptLost, AttemptStarted
-from nadg.domain.ids import parse_attempt_id
 from nadg.domain.model_calls import ModelUsage
 from nadg.domain.outcome import Outcome, OutcomeKind, Receipt
 from nadg.domain.worker import MASTER
@@ -35,8 +34,6 @@ from nadg.orchestrator.prompt_parts import FAILED, PromptAssignment, create_call
 from nadg.orchestrator.values import store_value
 
 NOTED_ITEMS = 5
-PAUSES_SECONDS = (5.0, 20.0)
-"""After the first and after each further try that met a provider which was down."""
 _EMPTY = "word the prompt otherwise, or name another model (--model)"
 _UNFIT = "Your answer cannot be used. Answer again, with nothing but the JSON; what is wrong with it:"
 
@@ -62,7 +59,7 @@ class PromptAttempt:
         """Text answers that end early: of which item, and why."""
 
     async def carry(self) -> None:
-        """Ask, and report what came of it. Raises BudgetSpent, which is the run's matter."""
+        """Ask, and report what came of it. Raises BudgetSpent and ModelUnavailable, which concern others too."""
         try:
             items = await asyncio.to_thread(item_blocks, self.assignment.piece, self._blobs)
             shared = await asyncio.to_thread(shared_blocks, self.assignment, self._blobs)
@@ -71,22 +68,18 @@ class PromptAttempt:
                 outcome = self._outcome("succeeded", result=result, notes=[why for _, why in self._cut_off])
             else:
                 outcome = await self._ask_each(items, shared)
-        except BudgetSpent:
+        except (BudgetSpent, ModelUnavailable):
             raise
-        except ModelUnavailable as error:
-            await self._wait_for_the_provider(error)
-            outcome = self._outcome("crashed", reason=str(error))
         except (NadgError, OSError) as error:
             outcome = self._outcome("failed", reason=str(error))
-        self._sink.event(AttemptFinished(attempt_id=self.assignment.attempt_id, outcome=outcome))
+        self._finish(outcome)
 
-    async def _wait_for_the_provider(self, down: ModelUnavailable) -> None:
-        """A provider is seldom down for long: the next try, if there is one, comes only after a while."""
-        if self.assignment.tries_left:
-            number = parse_attempt_id(self.assignment.attempt_id).number
-            seconds = PAUSES_SECONDS[min(number, len(PAUSES_SECONDS)) - 1]
-            self._access.account.notice(f"{down}; trying again in {seconds:g} s")
-            await asyncio.sleep(seconds)
+    def crash(self, reason: str) -> None:
+        """Report that its provider failed it, with what it took: it is tried again."""
+        self._finish(self._outcome("crashed", reason=reason))
+
+    def _finish(self, outcome: Outcome) -> None:
+        self._sink.event(AttemptFinished(attempt_id=self.assignment.attempt_id, outcome=outcome))
 
     def lose(self, reason: str) -> None:
         """Report that nothing came of it."""

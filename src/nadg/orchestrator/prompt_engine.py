@@ -15,14 +15,16 @@ from typing import Self
 
 from nadg.domain.blob import Blobs
 from nadg.domain.clock import Clock
-from nadg.domain.errors import (
-    BudgetSpent,
-)
+from nadg.domain.errors import BudgetSpent, ModelUnavailable
+from nadg.domain.ids import parse_attempt_id
 from nadg.engines.leaving import leave_tasks
 from nadg.engines.protocol import AttemptSink
 from nadg.orchestrator.model_access import ModelAccess
 from nadg.orchestrator.prompt_attempt import PromptAttempt
 from nadg.orchestrator.prompt_parts import PromptAssignment
+
+PAUSES_SECONDS = (5.0, 20.0)
+"""After the first and after each further try that met a provider which was down."""
 
 
 class PromptEngine:
@@ -38,6 +40,7 @@ class PromptEngine:
         self._entrance = asyncio.Semaphore(access.concurrency)
         self._tasks = asyncio.TaskGroup()
         self._under_way: dict[str, asyncio.Task[None]] = {}
+        self._told: set[str] = set()
 
     async def __aenter__(self) -> Self:
         await self._tasks.__aenter__()
@@ -76,6 +79,24 @@ class PromptEngine:
         except BudgetSpent as error:
             self._on_budget_spent(str(error))
             attempt.lose(str(error))
+        except ModelUnavailable as error:
+            await self._wait_for_the_provider(attempt.assignment, error)
+            attempt.crash(str(error))
+
+    async def _wait_for_the_provider(self, assignment: PromptAssignment, down: ModelUnavailable) -> None:
+        """A provider is seldom down for long: the next try, if there is one, comes only after a while.
+
+        All that wait do so at the same time, outside the entrance, and the user is told once.
+        """
+        if not assignment.tries_left:
+            return
+        number = parse_attempt_id(assignment.attempt_id).number
+        seconds = PAUSES_SECONDS[min(number, len(PAUSES_SECONDS)) - 1]
+        told = f"{down}; trying again in {seconds:g} s"
+        if told not in self._told:
+            self._told.add(told)
+            self._access.account.notice(told)
+        await asyncio.sleep(seconds)
 
     def _ended(self, attempt: PromptAttempt, done: asyncio.Task[None]) -> None:
         del self._under_way[attempt.assignment.attempt_id]
