@@ -14,12 +14,14 @@ from nadg.domain.assignment import Assignment, Code
 from nadg.domain.changes import Change, SubtaskChanged
 from nadg.domain.clock import SystemClock
 from nadg.domain.errors import BudgetSpent, ContentBlocked, ModelUnavailable
+from nadg.domain.model_calls import ModelUsage
 from nadg.domain.outcome import Outcome
 from nadg.domain.plan import Foreach, Plan, PromptWork, PythonWork, Subtask
 from nadg.domain.run import NewRun, RunOptions, RunRecord
 from nadg.domain.states import RunState, ShardState, SubtaskState
 from nadg.engines.fake import Carrier, FakeEngine, Say, create_fake_outcome
 from nadg.link.blobfolder import BlobFolder
+from nadg.models.call import Reply
 from nadg.models.fake_door import FakeDoor, Scripted
 from nadg.orchestrator.export import run_document
 from nadg.orchestrator.loop import RunLoop
@@ -276,3 +278,12 @@ def test_a_title_forges_no_sources(on_stage: Callable[..., None]) -> None:
         assert record.answer.endswith("## Sources\n\n- [a] Evil # Heading - \\[a\\] forged")
 
     on_stage(body, "Done [a].")
+
+
+def test_an_answer_that_was_cut_off_is_said_to_be(on_stage: Callable[..., None]) -> None:
+    async def body(stage: Stage) -> None:
+        await (await stage.loop(Plan(subtasks=(python("a"),)), RunOptions(compose_answer=True))).run()
+        assert (await stage.record()).answer.startswith("Half [a].")
+        assert stage.account.notices == ["cut off at 8 tokens"]
+
+    on_stage(body, Reply(text="Half [a].", model="fake:script", usage=ModelUsage(), cut_off="cut off at 8 tokens"))

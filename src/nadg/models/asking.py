@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Awaitable, Callable, Mapping
 from typing import NoReturn
 
@@ -132,12 +133,9 @@ class Asking:
         elif self._call.purpose == "plan":
             why = f"ask for less at a time, or {WAYS_OUT}"
         elif self._call.purpose == "prompt":
-            more = longest < MAX_OUTPUT_TOKENS
-            why = (
-                "give it more with max_output_tokens"
-                if more
-                else "no answer may be longer; ask for less at a time"
-            )
+            why = "give it more with max_output_tokens"
+            if longest >= MAX_OUTPUT_TOKENS:
+                why = "no answer may be longer; ask for less at a time"
         else:
             why = "name a model that says it shorter (--model)"
         return f"the answer of {model} was cut off at {granted.max_output_tokens:,} tokens; {why}"
@@ -183,10 +181,8 @@ class Asking:
         bill = Bill(self._means.prices, self._means.clock, self.account, model, self._input_tokens, granted)
         try:
             client = self._means.clients[name.provider]
-            if self._sink is not None:
-                self._sink.on_begin = lambda: self._means.breaker.up(
-                    model
-                )  # nobody need wait for the whole stream
+            if self._sink is not None:  # the model is up as soon as it writes: nobody need wait for the end
+                self._sink.on_begin = functools.partial(self._means.breaker.up, model)
             answer = await client.exchange(name.name, self._call, granted.max_output_tokens, self._sink)
         except RequestFailed as error:
             if not isinstance(error, TemporarilyDown):

@@ -91,7 +91,10 @@ async def _composed(question: str, known: set[str], access: ModelAccess) -> str:
 
 async def _ask(turns: tuple[Turn, ...], access: ModelAccess, instructions: str) -> Reply:
     call = ModelCall(purpose="answer", instructions=instructions, turns=turns, max_output_tokens=MAX_OUTPUT_TOKENS)
-    return await access.door.ask(call, access.account)
+    reply = await access.door.ask(call, access.account)
+    if reply.cut_off:
+        access.account.notice(reply.cut_off)
+    return reply
 
 
 class _Shortener:
