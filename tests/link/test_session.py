@@ -307,7 +307,7 @@ def test_a_greeting_of_another_version_is_answered_with_the_reason() -> None:
     async def body() -> None:
         near, far = wire_pair()
         await far.send(join_message([encode_frame(Hello(peer_id="m", version=99))]))
-        with pytest.raises(LinkRefused, match="version 1, the other 99"):
+        with pytest.raises(LinkRefused, match="version 2, the other 99"):
             await receive_hello(near, "master")
         (bye,) = decode_message(await far.receive())
         assert isinstance(bye, Bye)

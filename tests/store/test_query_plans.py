@@ -21,6 +21,7 @@ from nadg.store import (
     model_calls,
     plan_edits,
     progress,
+    reuse,
     run_records,
     runs,
     workers,
@@ -29,12 +30,29 @@ from nadg.store.tables import metadata
 
 RARE = {"_SAME_START", "_ALL", "_BY_ANY"}
 """For people, over small tables."""
-SORTS_FEW = {"nadg.store.progress._COUNT_TASKS", "nadg.store.run_records._SUBTASKS"}
-"""Workers of one name, subtasks of one plan: fetched by an index, then put in order."""
+SORTS_FEW = {
+    "nadg.store.progress._COUNT_TASKS",
+    "nadg.store.run_records._SUBTASKS",
+    "nadg.store.run_records._UNOWNED",
+    "nadg.store.reuse._REUSABLE",
+}
+"""Workers of one name, subtasks of one plan, runs that go on: fetched by an index, then put in order."""
 
+MODULES = (progress, plan_edits, leases, run_records, reuse, runs, blobs, workers, model_calls, model_answers)
 STATEMENTS = {
     f"{module.__name__}.{name}": statement
-    for module in (progress, plan_edits, leases, run_records, runs, blobs, workers, model_calls, model_answers)
+    for module in (
+        progress,
+        plan_edits,
+        leases,
+        run_records,
+        reuse,
+        runs,
+        blobs,
+        workers,
+        model_calls,
+        model_answers,
+    )
     for name, statement in vars(module).items()
     if isinstance(statement, ClauseElement)
     and type(statement).__name__ in ("Select", "Update", "Delete")

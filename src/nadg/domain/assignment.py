@@ -91,6 +91,8 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True):
     """Labels a worker must have."""
     avoid_workers: tuple[str, ...] = ()
     """Workers that lost this shard before: another is chosen while there is one."""
+    term: int = 1
+    """The term of the run's lease under which it was decided; workers refuse older ones than they know."""
 
     def blobs(self) -> dict[str, int]:
         """Every blob it refers to, SHA-256 to size."""

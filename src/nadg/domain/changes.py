@@ -109,6 +109,8 @@ class AttemptAdded(_Change, frozen=True, kw_only=True, tag="attempt_added"):
     subtask_id: str
     index: int
     number: int
+    hedge: bool = False
+    """It runs beside an earlier one that is slow; the first outcome of the two counts."""
 
 
 class AttemptChanged(_Change, frozen=True, kw_only=True, tag="attempt"):
@@ -120,6 +122,8 @@ class AttemptChanged(_Change, frozen=True, kw_only=True, tag="attempt"):
     at: datetime.datetime | None = None
     reason: str = ""
     outcome: Outcome | None = None
+    cache_key: str = ""
+    """Under which a successful outcome may serve for equal work later; empty: under none."""
 
 
 Change = (

@@ -22,6 +22,16 @@ class Dispatch(msgspec.Struct, frozen=True, kw_only=True):
     avoid_workers: tuple[str, ...] = ()
 
 
+class AdoptAttempt(msgspec.Struct, frozen=True, kw_only=True):
+    """Take over an attempt that an earlier owner of the run submitted; ends as after `Dispatch`."""
+
+    attempt_id: str
+    subtask_id: str
+    shard_index: int
+    worker: str = ""
+    """Which worker began it; empty where none is known to have."""
+
+
 class CancelAttempt(msgspec.Struct, frozen=True, kw_only=True):
     """Stop an attempt; still ends in AttemptFinished or AttemptLost, which may then be ignored."""
 
@@ -49,4 +59,4 @@ class ComposeAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """Have a model compose the answer from the results; ends in AnswerComposed."""
 
 
-Command = PrepareShards | Dispatch | CancelAttempt | GatherResult | MendCode | ComposeAnswer
+Command = PrepareShards | Dispatch | AdoptAttempt | CancelAttempt | GatherResult | MendCode | ComposeAnswer

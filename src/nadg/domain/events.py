@@ -20,6 +20,16 @@ class RunStarted(_Event, frozen=True, kw_only=True, tag="run_started"):
     """The owner begins."""
 
 
+class RunResumed(_Event, frozen=True, kw_only=True, tag="run_resumed"):
+    """A new owner goes on where the last one stood."""
+
+
+class AttemptSlow(_Event, frozen=True, kw_only=True, tag="attempt_slow"):
+    """It runs far longer than others like it, and there is room for a second one beside it."""
+
+    attempt_id: str
+
+
 class ShardsPrepared(_Event, frozen=True, kw_only=True, tag="shards_prepared"):
     """The pieces of a subtask are known, in order.
 
@@ -135,6 +145,8 @@ ModelEvent = SubtasksPlanned | PlanFinished | PlanningFailed | CodeMended | Mend
 
 Event = (
     RunStarted
+    | RunResumed
+    | AttemptSlow
     | ShardsPrepared
     | PrepareFailed
     | AttemptStarted

@@ -35,6 +35,10 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     skill_version: str | None = None
     model_usage: ModelUsage | None = None
     """What language models took; only for prompt work."""
+    environment: str = ""
+    """The worker's environment, see WorkerInfo."""
+    reused_from: str = ""
+    """The attempt whose outcome this is: equal work in an equal environment was not done again."""
 
     @property
     def ran(self) -> bool:

@@ -87,6 +87,7 @@ class Subtask(_Model):
     labels: tuple[str, ...] = ()
     min_sandbox: Tier | None = None
     max_attempts: int = Field(default=3, ge=1, le=20, description="tries, counting those lost with a worker")
+    cache: bool = Field(default=True, description="whether the result of equal work done before may serve")
 
     @property
     def name(self) -> str:

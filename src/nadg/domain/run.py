@@ -26,7 +26,11 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     budget: Budget = Budget()
     """The most that this run may spend on language models."""
     use_cache: bool = True
-    """Whether a model's answer may be one that was given before."""
+    """Whether a model's answer or a shard's outcome may be one that was given before."""
+    hedge: bool = True
+    """Whether a shard that runs far longer than others like it is tried a second time beside the first."""
+    max_retries: int | None = None
+    """The most shards tried again because of workers, all together; None: half of the shards, and 50."""
     max_repairs: int = 0
     """How often a model may mend the code of a subtask that raised."""
     compose_answer: bool = False
@@ -45,6 +49,8 @@ class NewRun(msgspec.Struct, frozen=True, kw_only=True):
     options: RunOptions = RunOptions()
     planning: bool = False
     """More subtasks are to come: the plan is still being written."""
+    parent: str = ""
+    """The run whose results this one keeps in part: it resumes or forks that one."""
 
 
 class Lease(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,6 +117,8 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     subtasks_total: int = 0
     planning: bool = False
     """Its plan is not whole, or never became so."""
+    parent: str = ""
+    """The run that this one resumes or forks."""
 
 
 class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -136,6 +144,8 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     """The answer that a model composed, as Markdown; empty where none did."""
     calls: tuple[CallRecord, ...] = ()
     """Requests to language models, in order."""
+    parent: str = ""
+    """The run that this one resumes or forks."""
 
     @property
     def usage(self) -> ModelUsage:

@@ -19,6 +19,10 @@ class WorkerStatus(enum.StrEnum):
     ACTIVE = "active"
     BUSY = "busy"
     OFFLINE = "offline"
+    DRAINING = "draining"
+    """It ends what it has and gets nothing new, until somebody says otherwise."""
+    QUARANTINED = "quarantined"
+    """It failed too often by its own fault; it is tried again by and by."""
 
 
 class WorkerInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,6 +38,8 @@ class WorkerInfo(msgspec.Struct, frozen=True, kw_only=True):
     nadg_version: str = ""
     python_version: str = ""
     process_id: int = 0
+    environment: str = ""
+    """A hash of what its code runs in: Python, platform, distributions. Equal ones give equal results."""
 
 
 class WorkerNode(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Protocol
 
 from nadg.domain.assignment import Assignment
@@ -21,8 +22,9 @@ class AttemptSink(Protocol):
 class Engine(Protocol):
     """Carries attempts.
 
-    Every attempt that was submitted ends in exactly one AttemptFinished or AttemptLost. When
-    AttemptFinished is reported, every blob of its outcome stands in the master's blobs.
+    Every attempt that was submitted or adopted, and not abandoned, ends in exactly one AttemptFinished or
+    AttemptLost. When AttemptFinished is reported, every blob of its outcome stands in the master's blobs; the
+    outcome itself stays at its worker until it is acknowledged.
     """
 
     async def submit(self, assignment: Assignment, sink: AttemptSink) -> None:
@@ -30,6 +32,26 @@ class Engine(Protocol):
 
         Raises ValueError where an attempt of that id is under way.
         """
+        ...
+
+    async def adopt(self, assignment: Assignment, sink: AttemptSink, worker: str) -> None:
+        """Take over an attempt that another master submitted, and that `worker` began where one is named.
+
+        A worker that holds it hands it over, with its outcome where it has ended. Where none does, one that
+        had begun is reported as lost, one that had not is placed anew. Raises ValueError as `submit` does.
+        """
+        ...
+
+    def acknowledge(self, attempt_ids: Iterable[str]) -> None:
+        """Their ends are in store: the worker that kept them may forget. Harmless for unknown ones."""
+        ...
+
+    def abandon(self, attempt_ids: Iterable[str]) -> None:
+        """Another master owns them now: report nothing more of them, and leave them where they are."""
+        ...
+
+    def free_slots(self, assignment_like: str) -> int:
+        """How many more attempts like this one, by its id, could begin at once, others that wait served first."""
         ...
 
     async def cancel(self, attempt_id: str) -> None:

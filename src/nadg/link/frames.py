@@ -17,7 +17,7 @@ from nadg.domain.errors import LinkRefused
 from nadg.domain.outcome import Outcome
 from nadg.domain.worker import WorkerInfo
 
-VERSION = 1
+VERSION = 2
 """Raised with every change that an older end would misread."""
 MAX_MESSAGE_BYTES = 16 << 20
 """A larger message is refused before it is decoded; large content travels as blobs."""
@@ -78,6 +78,27 @@ class Ack(_Frame, frozen=True, kw_only=True, tag="ack"):
     """The master has these ends and their blobs; the worker may forget them."""
 
     attempt_ids: tuple[str, ...]
+
+
+class Adopt(_Frame, frozen=True, kw_only=True, tag="adopt"):
+    """By a master: it owns the run now, in this term. What the worker holds of the run is this link's from now on.
+
+    Answered by Holding; then, as on a new link, by Finished for every attempt that has ended. A term older
+    than one that the worker knows changes nothing, and is answered by an empty Holding.
+    """
+
+    run_id: str
+    term: int
+
+
+class Holding(_Frame, frozen=True, kw_only=True, tag="holding"):
+    """The attempts of a run that the worker holds for this master: waiting, running or not acknowledged."""
+
+    run_id: str
+    term: int
+    attempts: tuple[str, ...] = ()
+    started: tuple[str, ...] = ()
+    """Those of them that began."""
 
 
 class Cancel(_Frame, frozen=True, kw_only=True, tag="cancel"):
@@ -148,6 +169,8 @@ Frame = (
     | Output
     | Finished
     | Ack
+    | Adopt
+    | Holding
     | Cancel
     | Refused
     | BlobWant

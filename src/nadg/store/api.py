@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 import datetime
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -12,6 +12,7 @@ import msgspec
 from nadg.domain.blob import BlobRef
 from nadg.domain.changes import Change
 from nadg.domain.model_calls import CallCharge, CallRecord, ModelUsage, StoredAnswer
+from nadg.domain.outcome import Outcome
 from nadg.domain.run import Lease, NewRun, RunRecord, RunSummary
 from nadg.domain.states import RunState
 from nadg.domain.worker import WorkerInfo, WorkerNode, WorkerStatus
@@ -26,6 +27,15 @@ class StoredEvent(msgspec.Struct, frozen=True, kw_only=True):
     seq: int
     at: datetime.datetime
     change: Change
+    term: int = 0
+    """Under which lease it was written; never smaller than that of the event before. 0: by an older version."""
+
+
+class ReusableOutcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What an attempt gave that may serve for equal work."""
+
+    attempt_id: str
+    outcome: Outcome
 
 
 class StoredBlob(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,6 +73,10 @@ class Runs(Protocol):
         """The reason of a request to cancel, None where there was none. Raises NotFound."""
         ...
 
+    async def unowned(self, limit: int = 20) -> builtins.list[str]:
+        """Runs that have not ended and that no master holds, oldest first: the lease ran out or was given up."""
+        ...
+
     async def claim(self, run_id: str, owner: str, lease_seconds: float = LEASE_SECONDS) -> Lease | None:
         """Take over a run whose lease has run out or was released; None where it has not, or the run ended."""
         ...
@@ -83,6 +97,18 @@ class Runs(Protocol):
         not grow), ValueError where a document is no subtask's, StoreUnavailable where the database fails.
         A caller that is cancelled meanwhile cannot tell whether its changes were written.
         """
+        ...
+
+    async def plan_events(self, run_id: str) -> builtins.list[StoredEvent]:
+        """In order, how the plan grew its shards: ShardsAdded, SubtaskRedefined, PlanSettled, CodeChanged."""
+        ...
+
+    async def reusable(self, keys: Iterable[str], environments: Collection[str]) -> dict[str, ReusableOutcome]:
+        """By cache key, the newest successful outcome of equal work in one of these environments."""
+        ...
+
+    async def prune(self, ended_before: datetime.datetime, limit: int = 100) -> builtins.list[str]:
+        """Forget so many of the runs that ended before then, oldest first; gives their ids."""
         ...
 
     async def events_after(self, run_id: str, seq: int, limit: int = 1000) -> builtins.list[StoredEvent]:

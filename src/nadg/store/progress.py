@@ -83,6 +83,8 @@ _MOVE_ATTEMPT = (
         started_at=func.coalesce(attempts.c.started_at, bindparam("b_started", type_=UtcDateTime)),
         finished_at=bindparam("b_finished"),
         outcome=bindparam("b_outcome"),
+        cache_key=bindparam("b_cache_key"),
+        environment=bindparam("b_environment"),
     )
 )
 _NEWEST_OF_NAME = (

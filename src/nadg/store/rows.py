@@ -123,7 +123,9 @@ def writes_of(lease: Lease, changes: Sequence[Change], now: datetime.datetime) -
                 writes.run_moves.append(_run_move(lease, change, now))
                 writes.ends_run = writes.ends_run or is_final(change.state)
         kind = change.__struct_config__.tag
-        writes.events.append({"run_id": lease.run_id, "at": now, "kind": kind, "payload": encode(change)})
+        writes.events.append(
+            {"run_id": lease.run_id, "at": now, "kind": kind, "payload": encode(change), "term": lease.term}
+        )
     return writes
 
 
@@ -220,6 +222,8 @@ def _attempt_moves(writes: Writes, lease: Lease, change: AttemptChanged, now: da
         "b_started": began,
         "b_finished": finished if ended else None,
         "b_outcome": encode(outcome) if outcome else None,
+        "b_cache_key": change.cache_key,
+        "b_environment": receipt.environment if receipt else "",
         **states_before(change.state),
     }
     writes.attempt_moves.append(row)

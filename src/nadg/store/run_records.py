@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterable
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, ScalarSelect, bindparam, func, select
+from sqlalchemy import ColumnElement, Connection, Row, ScalarSelect, Select, bindparam, func, or_, select
 
+from nadg.domain.changes import CodeChanged, PlanSettled, ShardsAdded, SubtaskRedefined
 from nadg.domain.errors import NotFound, UserError
 from nadg.domain.model_calls import CallRecord
 from nadg.domain.run import AttemptRecord, RunRecord, RunSummary, ShardRecord, SubtaskRecord
@@ -34,7 +36,7 @@ _ATTEMPTS = (
     .where(attempts.c.run_id == bindparam("b_run"))
     .order_by(attempts.c.subtask_id, attempts.c.shard_index, attempts.c.number)
 )
-_SUMMARIES = (
+_SUMMARIES: Select[Any] = (
     select(
         runs.c.id,
         runs.c.command,
@@ -45,16 +47,32 @@ _SUMMARIES = (
         runs.c.finished_at,
         runs.c.lease_expires_at,
         runs.c.planning,
+        runs.c.parent,
         _count_of_subtasks(subtasks.c.state == str(SubtaskState.SUCCEEDED)).label("subtasks_done"),
         _count_of_subtasks().label("subtasks_total"),
     )
     .order_by(runs.c.created_at.desc(), runs.c.id.desc())
     .limit(bindparam("b_limit"))
 )
-_EVENTS = (
-    select(events.c.seq, events.c.at, events.c.payload)
+_EVENTS: Select[Any] = (
+    select(events.c.seq, events.c.at, events.c.payload, events.c.term)
     .where(events.c.run_id == bindparam("b_run"), events.c.seq > bindparam("b_seq"))
     .order_by(events.c.seq)
+    .limit(bindparam("b_limit"))
+)
+_PLAN_KINDS = [kind.__struct_config__.tag for kind in (ShardsAdded, SubtaskRedefined, PlanSettled, CodeChanged)]
+_PLAN_EVENTS: Select[Any] = (
+    select(events.c.seq, events.c.at, events.c.payload, events.c.term)
+    .where(events.c.run_id == bindparam("b_run"), events.c.kind.in_(_PLAN_KINDS))
+    .order_by(events.c.seq)
+)
+_UNOWNED = (
+    select(runs.c.id)
+    .where(
+        runs.c.state.in_([str(state) for state in RunState if not is_final(state)]),
+        or_(runs.c.lease_expires_at.is_(None), runs.c.lease_expires_at <= bindparam("b_now")),
+    )
+    .order_by(runs.c.created_at, runs.c.id)
     .limit(bindparam("b_limit"))
 )
 _CANCEL_REASON = select(runs.c.cancel_reason).where(runs.c.id == bindparam("b_run"))
@@ -97,6 +115,11 @@ def read_summaries(
     return [_summary(row, now) for row in connection.execute(query, {"b_limit": limit})]
 
 
+def read_unowned(connection: Connection, limit: int, now: datetime.datetime) -> list[str]:
+    """Runs that nobody carries out; the same test as for claiming them."""
+    return list(connection.execute(_UNOWNED, {"b_now": now, "b_limit": limit}).scalars())
+
+
 def find_run(connection: Connection, prefix: str) -> str:
     """The run whose id starts so."""
     wanted = prefix.strip().lower()
@@ -122,7 +145,16 @@ def read_cancel_reason(connection: Connection, run_id: str) -> str | None:
 def read_events(connection: Connection, run_id: str, seq: int, limit: int) -> list[StoredEvent]:
     """What happened after event `seq`."""
     rows = connection.execute(_EVENTS, {"b_run": run_id, "b_seq": seq, "b_limit": limit})
-    return [StoredEvent(seq=row.seq, at=row.at, change=codec.decode_change(row.payload)) for row in rows]
+    return [_event(row) for row in rows]
+
+
+def read_plan_events(connection: Connection, run_id: str) -> list[StoredEvent]:
+    """How the plan and the shards of a run came to be what they are."""
+    return [_event(row) for row in connection.execute(_PLAN_EVENTS, {"b_run": run_id})]
+
+
+def _event(row: Row[tuple[object, ...]]) -> StoredEvent:
+    return StoredEvent(seq=row.seq, at=row.at, change=codec.decode_change(row.payload), term=row.term)
 
 
 def _is_orphaned(row: Row[tuple[object, ...]], now: datetime.datetime) -> bool:
@@ -143,6 +175,7 @@ def _summary(row: Row[tuple[object, ...]], now: datetime.datetime) -> RunSummary
         subtasks_done=row.subtasks_done,
         subtasks_total=row.subtasks_total,
         planning=row.planning,
+        parent=row.parent,
     )
 
 
@@ -200,4 +233,5 @@ def _run(
         planning=row.planning,
         answer=row.answer,
         calls=tuple(calls),
+        parent=row.parent,
     )

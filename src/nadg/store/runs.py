@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import builtins
 import datetime
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from nadg.domain.changes import Change
@@ -15,20 +15,24 @@ from nadg.domain.errors import UserError
 from nadg.domain.run import Lease, NewRun, RunRecord, RunSummary
 from nadg.domain.states import RunState, SubtaskState, is_final
 from nadg.store import codec
-from nadg.store.api import LEASE_SECONDS, StoredEvent
+from nadg.store.api import LEASE_SECONDS, ReusableOutcome, StoredEvent
 from nadg.store.commit_queue import CommitQueue
 from nadg.store.database import Database
+from nadg.store.forget import delete_rows, prune_runs
 from nadg.store.group import Commit
 from nadg.store.leases import claim_run, extend_lease, give_back_lease
+from nadg.store.reuse import read_reusable
 from nadg.store.run_records import (
     find_run,
     no_run,
     read_cancel_reason,
     read_events,
+    read_plan_events,
     read_run,
     read_summaries,
+    read_unowned,
 )
-from nadg.store.tables import attempts, events, model_calls, runs, shards, subtasks
+from nadg.store.tables import runs, subtasks
 
 _FINAL = [str(state) for state in RunState if is_final(state)]
 _REQUEST_CANCEL = (
@@ -91,6 +95,20 @@ class SqlRuns:
         now = self._clock.now()
         await self._database.write(lambda connection: _delete_run(connection, run_id, now))
 
+    async def unowned(self, limit: int = 20) -> builtins.list[str]:
+        now = self._clock.now()
+        return await self._database.read(lambda connection: read_unowned(connection, limit, now))
+
+    async def plan_events(self, run_id: str) -> builtins.list[StoredEvent]:
+        return await self._database.read(lambda connection: read_plan_events(connection, run_id))
+
+    async def reusable(self, keys: Iterable[str], environments: Collection[str]) -> dict[str, ReusableOutcome]:
+        wanted = sorted(set(keys))
+        return await self._database.read(lambda connection: read_reusable(connection, wanted, environments))
+
+    async def prune(self, ended_before: datetime.datetime, limit: int = 100) -> builtins.list[str]:
+        return await self._database.write(lambda connection: prune_runs(connection, ended_before, limit))
+
     async def drain(self) -> None:
         """Return when every commit so far is answered."""
         await self._commits.drain()
@@ -113,6 +131,7 @@ def _insert_run(
         "inputs": codec.encode(new.inputs),
         "options": codec.encode(new.options),
         "planning": new.planning,
+        "parent": new.parent,
         "created_at": now,
         "lease_owner": lease.owner,
         "lease_term": lease.term,
@@ -148,6 +167,4 @@ def _delete_run(connection: Connection, run_id: str, now: datetime.datetime) -> 
     alive = row.lease_expires_at is not None and row.lease_expires_at > now
     if alive and not is_final(RunState(row.state)):
         raise UserError(f"run {run_id} is {row.state}; cancel it first: `nadg runs cancel {run_id}`")
-    for table in (model_calls, events, attempts, shards, subtasks):
-        connection.execute(delete(table).where(table.c.run_id == bindparam("b_run")), {"b_run": run_id})
-    connection.execute(delete(runs).where(runs.c.id == bindparam("b_run")), {"b_run": run_id})
+    delete_rows(connection, [run_id])

@@ -14,7 +14,7 @@ from nadg.domain.errors import UserError
 from nadg.store import dialect
 from nadg.store.tables import metadata, task_history_ddl
 
-REVISIONS = ("0001", "0002")
+REVISIONS = ("0001", "0002", "0003")
 """Every version of the tables, oldest first; the last is this one's."""
 
 VERSION_TABLE = "schema_version"

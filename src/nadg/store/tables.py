@@ -58,6 +58,8 @@ def _count(name: str) -> Column[int]:
     return Column(name, Integer, nullable=False, server_default="0")
 
 
+_KEYED = text("cache_key <> ''")
+
 runs = Table(
     "runs",
     metadata,
@@ -78,14 +80,17 @@ runs = Table(
     Column("last_event_seq", BigInteger, nullable=False, server_default="0"),
     _text("answer"),
     Column("planning", Boolean, nullable=False, server_default=false()),
+    _text("parent"),
     _one_of("state", RunState),
 )
 """`lease_owner` may write while `lease_term` stays what it was given; a final state has no owner.
 
-While `planning` is true, `plan` grows and its subtasks may be redefined.
+While `planning` is true, `plan` grows and its subtasks may be redefined. `parent` is the run that it resumes
+or forks, which may be gone.
 """
 Index(None, runs.c.created_at, runs.c.id)
 Index(None, runs.c.state, runs.c.created_at, runs.c.id)
+Index(None, runs.c.finished_at)
 
 subtasks = Table(
     "subtasks",
@@ -130,6 +135,8 @@ attempts = Table(
     Column("started_at", UtcDateTime),
     Column("finished_at", UtcDateTime),
     Column("outcome", LargeBinary),
+    _text("cache_key"),
+    _text("environment"),
     ForeignKeyConstraint(
         ["run_id", "subtask_id", "shard_index"],
         ["shards.run_id", "shards.subtask_id", "shards.shard_index"],
@@ -138,6 +145,8 @@ attempts = Table(
     UniqueConstraint("run_id", "subtask_id", "shard_index", "number"),
     _one_of("state", AttemptState),
 )
+"""A successful one with a `cache_key` may serve for equal work in an equal `environment`."""
+Index("ix_attempts_cache_key", attempts.c.cache_key, sqlite_where=_KEYED, postgresql_where=_KEYED)
 
 events = Table(
     "events",
@@ -147,8 +156,9 @@ events = Table(
     Column("at", UtcDateTime, nullable=False),
     _text("kind", default=None),
     Column("payload", LargeBinary, nullable=False),
+    Column("term", BigInteger, nullable=False, server_default="0"),
 )
-"""What changed, in order, without holes: `seq` counts from 1 within a run."""
+"""What changed, in order, without holes: `seq` counts from 1 within a run; `term` is that of the lease."""
 
 worker_nodes = Table(
     "worker_nodes",
