@@ -23,6 +23,7 @@ from nadg.domain.tier import Tier
 from nadg.orchestrator.decide import decide
 from nadg.orchestrator.moves import Decision
 from nadg.orchestrator.progress import RunProgress, create_progress
+from nadg.orchestrator.retry import retry_budget
 
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 MAX_ATTEMPTS = 3
@@ -134,10 +135,11 @@ def test_every_run_ends_whole(plan: Plan, seed: int, luck: dict[str, float], win
     run = world.drive()
     assert run.ended
     assert not run.in_flight
+    assert run.retries <= retry_budget(run)
     assert all(is_final(subtask.state) for subtask in run.subtasks.values())
     for subtask in run.subtasks.values():
         assert all(is_final(shard.state) for shard in subtask.shards), subtask
-        assert all(shard.tries <= MAX_ATTEMPTS for shard in subtask.shards)
+        assert all(shard.losses <= MAX_ATTEMPTS for shard in subtask.shards)
         assert subtask.open_shards == 0
 
 
@@ -243,9 +245,11 @@ def test_a_lost_attempt_is_tried_elsewhere_and_then_given_up() -> None:
     run = create_progress("r", plan, RunOptions(), {})
     decide(run, ev.RunStarted())
     decide(run, ev.ShardsPrepared(subtask_id="a", pieces=(Whole(),)))
+    decide(run, ev.AttemptStarted(attempt_id="r/a/0/1", worker="w1", at=NOW))
     made = decide(run, ev.AttemptLost(attempt_id="r/a/0/1", worker="w1", reason="killed", at=NOW))
     again = cmd.Dispatch(attempt_id="r/a/0/2", subtask_id="a", shard_index=0, avoid_workers=("w1",))
     assert made.commands == [again]
+    decide(run, ev.AttemptStarted(attempt_id="r/a/0/2", worker="w2", at=NOW))
     decide(run, ev.AttemptLost(attempt_id="r/a/0/2", worker="w2", reason="killed", at=NOW))
     assert run.state is RunState.FAILED
     assert "lost 2 times" in run.stop_reason

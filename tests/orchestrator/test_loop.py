@@ -261,7 +261,7 @@ def test_artifacts_can_be_inputs(tmp_path: Path) -> None:
             outcome = await echo(assignment, say)
             return msgspec.structs.replace(outcome, artifacts=(made,))
 
-        bench.engine._carry = carry
+        bench.engine.workers.carry = carry
         await (await bench.loop(plan)).run()
         run = await bench.record()
         assert run.state is RunState.SUCCEEDED, run.reason

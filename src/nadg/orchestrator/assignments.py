@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from nadg.domain.assignment import Assignment, Code, Job, Merge, Piece, SkillCall
 from nadg.domain.blob import FileRef
-from nadg.domain.commands import Dispatch
+from nadg.domain.commands import AdoptAttempt, Dispatch
 from nadg.domain.plan import Foreach, PromptWork, SkillWork, Subtask
 from nadg.domain.run import RunOptions
 from nadg.domain.states import SubtaskState
@@ -14,11 +14,15 @@ from nadg.domain.tier import Tier, strongest
 from nadg.orchestrator.pieces import find_file
 from nadg.orchestrator.progress import RunProgress, SubtaskProgress
 from nadg.orchestrator.prompt_parts import PromptAssignment
+from nadg.orchestrator.retry import has_tries_left
 
 
-def build_assignment(run: RunProgress, command: Dispatch, inputs: Sequence[FileRef]) -> Assignment:
-    """Everything for one attempt. Raises UserError where a named artifact was not made."""
+def build_assignment(
+    run: RunProgress, command: Dispatch | AdoptAttempt, inputs: Sequence[FileRef], term: int
+) -> Assignment:
+    """Everything for one attempt, under a lease of this term. Raises UserError where an artifact was not made."""
     subtask = run.subtasks[command.subtask_id]
+    lost_workers = subtask.shards[command.shard_index].lost_workers
     met, missing = _needs(run, subtask)
     return Assignment(
         attempt_id=command.attempt_id,
@@ -31,11 +35,14 @@ def build_assignment(run: RunProgress, command: Dispatch, inputs: Sequence[FileR
         limits=subtask.spec.limits,
         min_tier=demanded_tier(subtask.spec, run.options),
         labels=subtask.spec.labels,
-        avoid_workers=command.avoid_workers,
+        avoid_workers=command.avoid_workers if isinstance(command, Dispatch) else lost_workers,
+        term=term,
     )
 
 
-def build_prompt(run: RunProgress, command: Dispatch, inputs: Sequence[FileRef]) -> PromptAssignment:
+def build_prompt(
+    run: RunProgress, command: Dispatch | AdoptAttempt, inputs: Sequence[FileRef]
+) -> PromptAssignment:
     """The same for prompt work, which no worker is sent. Raises UserError where an artifact was not made.
 
     What it is repeated over is not among its needs: every question would hold all items.
@@ -53,7 +60,7 @@ def build_prompt(run: RunProgress, command: Dispatch, inputs: Sequence[FileRef])
         inputs=tuple(find_file(run, name, inputs) for name in subtask.spec.inputs),
         needs={need.spec.id: need.result for need in met if need.result is not None and need.spec.id != listed},
         missing=missing,
-        tries_left=shard.tries - shard.mended < subtask.spec.max_attempts,
+        tries_left=has_tries_left(run, subtask, shard),
     )
 
 

@@ -30,6 +30,7 @@ from nadg.orchestrator.moves import (
     try_again,
 )
 from nadg.orchestrator.progress import RunProgress, ShardProgress, SubtaskProgress
+from nadg.orchestrator.resuming import resume
 
 NULL = Value(inline=b"null")
 
@@ -42,14 +43,12 @@ def decide(run: RunProgress, event: ev.Event) -> Decision:
     match event:
         case ev.RunStarted():
             move_run(run, RunState.RUNNING, "", made)
+        case ev.RunResumed():
+            resume(run, made)
         case ev.ShardsPrepared():
             _shards_prepared(run, event, made)
-        case ev.AttemptStarted():
-            _attempt_started(run, event, made)
-        case ev.AttemptFinished():
-            _attempt_finished(run, event, made)
-        case ev.AttemptLost():
-            _attempt_lost(run, event, made)
+        case ev.AttemptStarted() | ev.AttemptFinished() | ev.AttemptLost() | ev.AttemptSlow():
+            _of_an_attempt(run, event, made)
         case ev.ResultGathered():
             _result_gathered(run, event, made)
         case ev.PrepareFailed() | ev.GatherFailed():
@@ -83,6 +82,18 @@ def _written_by_a_model(run: RunProgress, event: ev.ModelEvent, made: Decision) 
                 move_run(run, RunState.SUCCEEDED, "", made, answer=text)
 
 
+def _of_an_attempt(run: RunProgress, event: ev.AttemptEvent | ev.AttemptSlow, made: Decision) -> None:
+    match event:
+        case ev.AttemptStarted():
+            _attempt_started(run, event, made)
+        case ev.AttemptFinished():
+            _attempt_finished(run, event, made)
+        case ev.AttemptLost():
+            _attempt_lost(run, event, made)
+        case ev.AttemptSlow():
+            pass  # nothing is tried beside it yet
+
+
 def _shards_prepared(run: RunProgress, event: ev.ShardsPrepared, made: Decision) -> None:
     subtask = run.subtasks[event.subtask_id]
     if _is_outdated(subtask, event):
@@ -95,7 +106,7 @@ def _shards_prepared(run: RunProgress, event: ev.ShardsPrepared, made: Decision)
 
 def _attempt_started(run: RunProgress, event: ev.AttemptStarted, made: Decision) -> None:
     if event.attempt_id in run.in_flight and event.attempt_id not in run.started:
-        run.started.add(event.attempt_id)
+        run.started[event.attempt_id] = event.worker
         made.changes.append(
             ch.AttemptChanged(
                 attempt_id=event.attempt_id, state=AttemptState.RUNNING, worker=event.worker, at=event.at
@@ -110,10 +121,12 @@ def _attempt_finished(run: RunProgress, event: ev.AttemptFinished, made: Decisio
     outcome = event.outcome
     subtask, index = run.subtasks[place[0]], place[1]
     called_off = subtask.called_off(index)
-    unasked_cancel = outcome.kind == "cancelled" and not called_off
-    if outcome.kind == "crashed" or unasked_cancel:
-        end_attempt(run, event.attempt_id, AttemptState.LOST, outcome, outcome.reason, made)
-        try_again(run, subtask, index, outcome.receipt.worker, outcome.reason, made)
+    crashed = outcome.kind == "crashed"
+    if crashed or (outcome.kind == "cancelled" and not called_off):
+        begun = crashed or outcome.receipt.ran or event.attempt_id in run.started
+        state = AttemptState.CANCELLED if called_off else AttemptState.LOST
+        end_attempt(run, event.attempt_id, state, outcome, outcome.reason, made)
+        try_again(run, subtask, index, outcome.receipt.worker, outcome.reason, made, begun=begun)
         return
     states = {"succeeded": AttemptState.SUCCEEDED, "cancelled": AttemptState.CANCELLED}
     end_attempt(
@@ -135,7 +148,7 @@ def _attempt_lost(run: RunProgress, event: ev.AttemptLost, made: Decision) -> No
     place = run.in_flight.pop(event.attempt_id, None)
     if place is None:
         return
-    run.started.discard(event.attempt_id)
+    begun = run.started.pop(event.attempt_id, None) is not None
     subtask, index = run.subtasks[place[0]], place[1]
     called_off = subtask.called_off(index)
     made.changes.append(
@@ -148,7 +161,7 @@ def _attempt_lost(run: RunProgress, event: ev.AttemptLost, made: Decision) -> No
         )
     )
     if event.worker or called_off:
-        try_again(run, subtask, index, event.worker, event.reason, made)
+        try_again(run, subtask, index, event.worker, event.reason, made, begun=begun)
     else:  # the engine has waited long enough for a worker that could take it
         fail_shard(run, subtask, index, event.reason, made)
 

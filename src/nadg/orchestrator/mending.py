@@ -26,21 +26,33 @@ def mend_shard(run: RunProgress, subtask: SubtaskProgress, index: int, outcome: 
     shard = subtask.shards[index]
     outdated = shard.code_number < subtask.code_number
     if not outdated and not subtask.mending:
-        failure = _PLACE.sub("", outcome.reason)
+        failure = failure_of(outcome.reason)
         if subtask.code_number >= run.options.max_repairs or failure in subtask.failures:
             fail_shard(run, subtask, index, _reason(subtask, outcome.reason), made)
             return
-        subtask.failures.add(failure)
-        subtask.mending = True
-        subtask.reason = outcome.reason
-        made.commands.append(
-            cmd.MendCode(
-                subtask_id=subtask.spec.id, code=subtask.code, reason=outcome.reason, detail=outcome.detail
-            )
-        )
-    shard.mended += 1
+        begin_mending(subtask, outcome)
+        made.commands.append(ask_again(subtask))
     move_shard(subtask, index, ShardState.QUEUED, outcome.reason, made)
     subtask.queued.appendleft(index)
+
+
+def begin_mending(subtask: SubtaskProgress, raised: Outcome) -> None:
+    """From now on nothing of it is dispatched, until other code comes or none can."""
+    subtask.failures.add(failure_of(raised.reason))
+    subtask.mending = True
+    subtask.reason, subtask.traceback = raised.reason, raised.detail
+
+
+def ask_again(subtask: SubtaskProgress) -> cmd.MendCode:
+    """What a model is asked while code is being mended."""
+    return cmd.MendCode(
+        subtask_id=subtask.spec.id, code=subtask.code, reason=subtask.reason, detail=subtask.traceback
+    )
+
+
+def failure_of(reason: str) -> str:
+    """What went wrong, wherever it did: equal ones are the same failure."""
+    return _PLACE.sub("", reason)
 
 
 def take_code(subtask: SubtaskProgress, of_code: str, code: str, made: Decision) -> None:
@@ -52,7 +64,7 @@ def take_code(subtask: SubtaskProgress, of_code: str, code: str, made: Decision)
     made.changes.append(
         ch.CodeChanged(subtask_id=subtask.spec.id, code=code, number=subtask.code_number, reason=subtask.reason)
     )
-    subtask.reason = ""
+    subtask.reason = subtask.traceback = ""
 
 
 def give_up_mending(run: RunProgress, subtask: SubtaskProgress, of_code: str, reason: str, made: Decision) -> None:

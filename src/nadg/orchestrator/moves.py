@@ -47,7 +47,7 @@ def end_attempt(
     run: RunProgress, attempt: str, state: AttemptState, outcome: Outcome, reason: str, made: Decision
 ) -> None:
     del run.in_flight[attempt]
-    run.started.discard(attempt)
+    run.started.pop(attempt, None)
     receipt = outcome.receipt
     made.changes.append(
         ch.AttemptChanged(
@@ -98,18 +98,28 @@ def dispatch(run: RunProgress, subtask: SubtaskProgress, index: int, made: Decis
 
 
 def try_again(
-    run: RunProgress, subtask: SubtaskProgress, index: int, worker: str, reason: str, made: Decision
+    run: RunProgress,
+    subtask: SubtaskProgress,
+    index: int,
+    worker: str,
+    reason: str,
+    made: Decision,
+    *,
+    begun: bool,
 ) -> None:
+    """The attempt of a shard was lost; `begun` tells whether that may have been the shard's doing."""
     shard = subtask.shards[index]
     if subtask.called_off(index):
         end_shard(subtask, index, ShardState.CANCELLED, reason, made)
         return
-    given_up = gives_up_because(shard.tries - shard.mended, subtask.spec.max_attempts, reason)
+    shard.losses += begun
+    if worker and worker not in shard.lost_workers:
+        shard.lost_workers = (*shard.lost_workers, worker)
+    given_up = gives_up_because(run, subtask, shard, reason, begun=begun)
     if given_up:
         fail_shard(run, subtask, index, given_up, made)
         return
-    if worker and worker not in shard.lost_workers:
-        shard.lost_workers = (*shard.lost_workers, worker)
+    run.retries += begun
     move_shard(subtask, index, ShardState.QUEUED, reason, made)
     subtask.queued.appendleft(index)
 

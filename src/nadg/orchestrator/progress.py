@@ -24,14 +24,16 @@ class ShardProgress:
     piece: Piece
     state: ShardState = ShardState.QUEUED
     tries: int = 0
+    """The number of its last attempt."""
+    losses: int = 0
+    """How many of them had begun when they were lost, or were given back by a worker that failed at them."""
     current_attempt: str = ""
     lost_workers: tuple[str, ...] = ()
+    """Workers that lost an attempt of it, begun or not."""
     part: Part | None = None
     per_item: bool = False
     code_number: int = 0
     """Which code its current attempt runs: 0 the plan's, 1 the first mended one."""
-    mended: int = 0
-    """How many of its tries were made again with other code."""
 
 
 @dataclass(slots=True)
@@ -59,7 +61,9 @@ class SubtaskProgress:
     code_number: int = 0
     """How often that was mended."""
     mending: bool = False
-    """A model is writing it anew: nothing of this subtask is dispatched meanwhile."""
+    """A model writes it anew: nothing of this subtask is dispatched meanwhile. `reason` says what it raised."""
+    traceback: str = ""
+    """Of what its code raised, while that is being mended."""
     failures: set[str] = field(default_factory=set)
     """What went wrong with earlier code: when it comes again, mending does not help."""
 
@@ -92,8 +96,10 @@ class RunProgress:
     state: RunState = RunState.PLANNED
     in_flight: dict[str, tuple[str, int]] = field(default_factory=dict)
     """Attempts at the engine: attempt id to (subtask id, shard index)."""
-    started: set[str] = field(default_factory=set)
-    """Those of them that a worker has begun."""
+    started: dict[str, str] = field(default_factory=dict)
+    """Those of them that have begun: attempt id to worker."""
+    retries: int = 0
+    """How often a shard went on after an attempt of it that had begun was lost; see `retry_budget`."""
     stopping: RunState | None = None
     """The final state this run is being stopped for, once something decided to stop it."""
     stop_reason: str = ""
