@@ -43,6 +43,8 @@ ALL_FRAMES: list[frames.Frame] = [
     frames.Output(attempt_id="a", stream="stderr", text="ünïcödé \x00"),
     frames.Finished(attempt_id="a", outcome=Outcome(kind="succeeded", receipt=RECEIPT, artifacts=(FILE,))),
     frames.Ack(attempt_ids=("a", "b")),
+    frames.Adopt(run_id="r", term=2),
+    frames.Holding(run_id="r", term=2, attempts=("a", "b"), started=("a",)),
     frames.Cancel(attempt_id="a"),
     frames.Refused(attempt_id="a", why="cannot", reason="no"),
     frames.BlobWant(sha256="0" * 64, offset=0, length=1),
@@ -108,9 +110,9 @@ def test_an_oversize_frame_cannot_be_made() -> None:
     ("frame", "why"),
     [
         (frames.Ping(number=1), "not Hello"),
-        (frames.Hello(peer_id="m"), "version 1, the other 0"),
+        (frames.Hello(peer_id="m"), f"version {frames.VERSION}, the other 0"),
         (frames.Hello(peer_id="m", version=99), "upgrade the older"),
-        (frames.Hello(peer_id="m", version=1), "expected a worker"),
+        (frames.Hello(peer_id="m", version=frames.VERSION), "expected a worker"),
     ],
 )
 def test_a_greeting_that_does_not_fit_is_refused(frame: frames.Frame, why: str) -> None:

@@ -38,3 +38,8 @@ def parse_attempt_id(text: str) -> AttemptKey:
     """Split an attempt id. Raises ValueError where the text is not one."""
     run_id, subtask_id, index, number = text.split("/")
     return AttemptKey(run_id, subtask_id, int(index), int(number))
+
+
+def run_of(attempt_id: str) -> str:
+    """The run that an attempt belongs to."""
+    return attempt_id.partition("/")[0]

@@ -7,38 +7,28 @@ Times come in as arguments; frames go out through each node's `send`. Whoever ow
 from __future__ import annotations
 
 import datetime
-from collections import OrderedDict
 from collections.abc import Callable, Iterable
 
 import msgspec
 
 from nadg.domain.assignment import Assignment
 from nadg.domain.errors import LinkRefused
-from nadg.domain.events import AttemptFinished, AttemptLost, AttemptStarted
+from nadg.domain.events import AttemptFinished, AttemptLost
 from nadg.domain.outcome import Outcome
+from nadg.engines.lengths import Lengths, remember
 from nadg.engines.node import Node, NodeState, Send, Ticket
-from nadg.engines.placement import (
-    Demand,
-    Place,
-    choose,
-    demand_of,
-    large_blobs,
-    unmet_sentence,
-)
+from nadg.engines.placement import Demand, Place, choose, demand_of, large_blobs, room_for, unmet_sentence
 from nadg.engines.protocol import AttemptSink
+from nadg.engines.takeover import Takeover
 from nadg.engines.waiting import Line, WaitingLines
-from nadg.link.frames import Ack, Assign, Cancel, Hello, Refused
+from nadg.link.frames import Ack, Assign, Cancel, Hello, Holding, Refused
 
 BUSY_SECONDS = 0.5
 """How long a worker that said `busy` is left alone."""
-KEPT_HOLDS = 50_000
-KEPT_MEANS = 1000
-NEWEST_WEIGHT = 0.2
-"""Share of the newest attempt in the running mean of attempt lengths."""
 
 
 class Fleet:
-    """Every attempt that was submitted ends in exactly one event to its sink, whatever becomes of workers."""
+    """Every attempt that was submitted or adopted, and not abandoned, ends in exactly one event to its sink."""
 
     def __init__(
         self, *, wall: Callable[[], datetime.datetime], grace_seconds: float, no_worker_seconds: float
@@ -48,22 +38,33 @@ class Fleet:
         self._no_worker_seconds = no_worker_seconds
         self.nodes: dict[str, Node] = {}
         self._tickets: dict[str, Ticket] = {}
-        self._lines = WaitingLines(lambda ticket: ticket.attempt_id in self._tickets)
+        self._lines = WaitingLines(lambda ticket: self._tickets.get(ticket.attempt_id) is ticket)
+        self._takeover = Takeover(self, wall=wall, grace_seconds=grace_seconds)
+        self._lengths = Lengths()
         self._busy: set[str] = set()
-        self._means: OrderedDict[str, float] = OrderedDict()
         self.version = 0
 
     # -- what the orchestrator asks for
 
     def submit(self, assignment: Assignment, sink: AttemptSink) -> None:
         """Put an attempt in line. Raises ValueError where one of that id is under way."""
-        if assignment.attempt_id in self._tickets:
-            raise ValueError(f"attempt {assignment.attempt_id} is under way already")
-        ticket = Ticket(
-            assignment=assignment, sink=sink, demand=demand_of(assignment), blobs=large_blobs(assignment)
-        )
-        self._tickets[ticket.attempt_id] = ticket
-        self._lines.append(ticket)
+        self.line_up(self._take_in(assignment, sink))
+
+    def adopt(self, assignment: Assignment, sink: AttemptSink, worker: str, now: float) -> None:
+        """Seek another master's attempt, begun by `worker` where one is named. Raises ValueError as `submit`."""
+        self._takeover.seek(self._take_in(assignment, sink, worker), now)
+
+    def acknowledge(self, attempt_ids: Iterable[str]) -> None:
+        """Their ends are in store."""
+        self._takeover.acknowledge(attempt_ids)
+
+    def abandon(self, attempt_ids: Iterable[str]) -> None:
+        """They are another master's: tell nothing more of them, and leave them where they are."""
+        for attempt_id in attempt_ids:
+            self._takeover.abandon(attempt_id)
+            ticket = self._tickets.pop(attempt_id, None)
+            if ticket is not None and ticket.node is not None:
+                ticket.node.take_back(attempt_id)
 
     def cancel(self, attempt_id: str) -> None:
         """Stop an attempt: at once where it waits here; where a worker has it, the worker says how it ended."""
@@ -71,10 +72,20 @@ class Fleet:
         if ticket is None or ticket.cancelled:
             return
         ticket.cancelled = True
-        if ticket.node is None:
-            self._lose(ticket, "cancelled before a worker had it")
-        else:
+        if ticket.node is not None:
             ticket.node.say(Cancel(attempt_id=attempt_id))
+        elif not self._takeover.seeks(attempt_id):  # else whoever has it is told when it is found
+            self.lose(ticket, "cancelled before a worker had it")
+
+    def free_slots(self, attempt_id: str) -> int:
+        """Slots that another attempt like this one could have now; none where it is unknown, or others wait."""
+        ticket = self._tickets.get(attempt_id)
+        if ticket is None:
+            return 0
+        own = (ticket.node.name,) if ticket.node is not None else ()
+        demand = msgspec.structs.replace(ticket.demand, avoid=own)
+        free = room_for(self._ready(), demand)
+        return max(free - len(self._lines), 0) if free else 0
 
     @property
     def waiting(self) -> int:
@@ -94,18 +105,21 @@ class Fleet:
         if node.boot_id != hello.peer_id:
             self._lose_all(node, f"worker {info.name} was restarted")
             node.place = None
+            node.strays.clear()
         holds = node.place.holds if node.place else {}
         node.boot_id = hello.peer_id
         node.place = Place(
             url=node.url, info=info, window=max(hello.window, 1), in_flight=len(node.in_flight), holds=holds
         )
         node.send, node.lost_at, node.busy_until = send, None, 0.0
+        self._takeover.relinked(node)
         self._set_state(node, "ready", "")
         self._resume(node, frozenset(hello.attempts))
 
     def away(self, node: Node, reason: str, now: float, state: NodeState = "away") -> None:
         """The link is gone; its attempts may still be running."""
         node.send = None
+        self._takeover.relinked(node)
         if node.in_flight and node.lost_at is None:
             node.lost_at = now + self._grace_seconds
         self._set_state(node, state, reason)
@@ -113,6 +127,7 @@ class Fleet:
     def gone(self, node: Node, reason: str) -> None:
         """The worker is known to be dead."""
         node.send = None
+        self._takeover.relinked(node)
         self._lose_all(node, reason)
         self._set_state(node, "dead", reason)
 
@@ -123,8 +138,11 @@ class Fleet:
     def started(self, node: Node, attempt_id: str, at: datetime.datetime) -> None:
         ticket = node.in_flight.get(attempt_id)
         if ticket is not None and not ticket.started:
-            ticket.started = True
-            ticket.sink.event(AttemptStarted(attempt_id=attempt_id, worker=node.name, at=at))
+            ticket.tell_started(node.name, at)
+
+    def holding(self, node: Node, frame: Holding, now: float) -> None:
+        """A worker says what it has of a run that was taken over."""
+        self._takeover.holding(node, frame, now)
 
     def output(self, node: Node, attempt_id: str, stream: str, text: str) -> None:
         ticket = node.in_flight.get(attempt_id)
@@ -132,28 +150,33 @@ class Fleet:
             ticket.sink.output(attempt_id, stream, text)
 
     def finished(self, node: Node, attempt_id: str, outcome: Outcome) -> None:
-        """A worker's end of an attempt is here, blobs included; also for one that nobody waits for any more."""
+        """A worker's end of an attempt is here, blobs included; also for one that nobody waits for any more.
+
+        The worker keeps an end that is reported until `acknowledge`; one that nobody will ask for it may forget.
+        """
         ticket = node.take_back(attempt_id)
         if ticket is not None:
-            self._learn(node, ticket, outcome)
+            self._lengths.learn(node, ticket, outcome)
             del self._tickets[attempt_id]
+            self._takeover.reported(attempt_id, node)
             ticket.sink.event(AttemptFinished(attempt_id=attempt_id, outcome=outcome))
-        node.say(Ack(attempt_ids=(attempt_id,)), soon=False)
+        elif not self._takeover.is_open(attempt_id, node):
+            node.say(Ack(attempt_ids=(attempt_id,)), soon=False)
 
     def unusable(self, node: Node, attempt_id: str, reason: str) -> None:
         """A worker's end of an attempt came, but not what it refers to."""
         ticket = node.take_back(attempt_id)
         if ticket is not None:
-            self._lose(ticket, reason, worker=node.name)
-        node.say(Ack(attempt_ids=(attempt_id,)), soon=False)
+            self.lose(ticket, reason, worker=node.name)
+            node.say(Ack(attempt_ids=(attempt_id,)), soon=False)
 
     def refused(self, node: Node, frame: Refused, now: float) -> None:
         """An assignment came back."""
         ticket = node.take_back(frame.attempt_id)
         if ticket is None:
             return
-        if ticket.cancelled:
-            self._lose(ticket, "cancelled before a worker had it")
+        if ticket.cancelled or frame.why == "deposed":
+            self.lose(ticket, "cancelled before a worker had it" if ticket.cancelled else frame.reason)
             return
         if frame.why == "busy":
             node.busy_until = now + BUSY_SECONDS
@@ -162,10 +185,24 @@ class Fleet:
             ticket.demand = msgspec.structs.replace(ticket.demand, refused_by=refused_by)
         self._lines.put_back(ticket)
 
+    # -- tickets
+
+    def line_up(self, ticket: Ticket) -> None:
+        """Let it wait for a worker."""
+        self._lines.append(ticket)
+
+    def lose(self, ticket: Ticket, reason: str, worker: str = "") -> None:
+        """End an attempt that no worker will end."""
+        if self._tickets.pop(ticket.attempt_id, None) is not None:
+            self._takeover.end(ticket.attempt_id)
+            lost = AttemptLost(attempt_id=ticket.attempt_id, worker=worker, reason=reason, at=self._wall())
+            ticket.sink.event(lost)
+
     # -- what the owner drives
 
     def place(self, now: float) -> None:
         """Send what can be sent: one of each line in turn, so that no run waits for another's last shard."""
+        self._takeover.ask(self.nodes.values())
         self._busy = {node.url for node in self.nodes.values() if node.busy_until > now}
         ready = self._ready()
         for line in self._lines:
@@ -177,8 +214,9 @@ class Fleet:
         for node in self.nodes.values():
             if node.lost_at is not None and node.lost_at <= now:
                 self._lose_all(node, f"worker {node.name} was lost: {node.reason}")
+        self._takeover.settle(self.nodes.values(), now)
         for ticket in self._lines.overdue(now, self._no_worker_seconds):
-            self._lose(ticket, self.unmet(ticket.demand) or "no worker is free")
+            self.lose(ticket, self.unmet(ticket.demand) or "no worker is free")
 
     def next_deadline(self) -> float | None:
         """When `expire` or `place` is due though nothing happens."""
@@ -187,6 +225,7 @@ class Fleet:
         if unmet_since is not None:
             deadlines.append(unmet_since + self._no_worker_seconds)
         deadlines.extend(self.nodes[url].busy_until for url in self._busy if url in self.nodes)
+        deadlines.extend(self._takeover.deadlines(self.nodes.values()))
         return min(deadlines, default=None)
 
     def unmet(self, demand: Demand) -> str | None:
@@ -201,9 +240,17 @@ class Fleet:
     def lose_everything(self, reason: str) -> None:
         """The grid closes."""
         for ticket in list(self._tickets.values()):
-            self._lose(ticket, reason, worker=ticket.node.name if ticket.node else "")
+            self.lose(ticket, reason, worker=ticket.node.name if ticket.node else "")
 
     # -- within
+
+    def _take_in(self, assignment: Assignment, sink: AttemptSink, begun_by: str = "") -> Ticket:
+        if assignment.attempt_id in self._tickets:
+            raise ValueError(f"attempt {assignment.attempt_id} is under way already")
+        demand, blobs = demand_of(assignment), large_blobs(assignment)
+        ticket = Ticket(assignment=assignment, sink=sink, demand=demand, blobs=blobs, begun_by=begun_by)
+        self._tickets[ticket.attempt_id] = ticket
+        return ticket
 
     def _ready(self) -> list[Place]:
         return [node.place for node in self.nodes.values() if node.state == "ready" and node.place is not None]
@@ -217,7 +264,7 @@ class Fleet:
         places = line.able
         if self._busy:
             places = [place for place in places if place.url not in self._busy]
-        place = choose(places, ticket.blobs, self._means.get(line.demand.kind))
+        place = choose(places, ticket.blobs, self._lengths.mean(line.demand.kind))
         if place is None:
             return False
         line.queue.popleft()
@@ -228,10 +275,10 @@ class Fleet:
         try:
             node.say(Assign(assignment=ticket.assignment), soon=place.in_flight < place.info.slots)
         except LinkRefused as error:
-            self._lose(ticket, f"the assignment cannot be sent: {error}")
+            self.lose(ticket, f"the assignment cannot be sent: {error}")
             return
         node.give(ticket)
-        _remember(place, ticket.blobs)
+        remember(place, ticket.blobs)
 
     def _resume(self, node: Node, held: frozenset[str]) -> None:
         """After a reconnect: what the worker has goes on, what never reached it is sent again."""
@@ -241,45 +288,13 @@ class Fleet:
                     node.say(Cancel(attempt_id=attempt_id))
             elif ticket.started or ticket.cancelled:
                 node.take_back(attempt_id)
-                self._lose(ticket, f"worker {node.name} no longer has it", worker=node.name)
+                self.lose(ticket, f"worker {node.name} no longer has it", worker=node.name)
             else:
                 node.say(Assign(assignment=ticket.assignment))
-        for attempt_id in held - node.in_flight.keys():
-            node.say(Cancel(attempt_id=attempt_id))
+        self._takeover.resumed(node, held)
 
     def _lose_all(self, node: Node, reason: str) -> None:
         for attempt_id, ticket in list(node.in_flight.items()):
             node.take_back(attempt_id)
-            self._lose(ticket, reason, worker=node.name)
+            self.lose(ticket, reason, worker=node.name)
         node.lost_at = None
-
-    def _lose(self, ticket: Ticket, reason: str, worker: str = "") -> None:
-        if self._tickets.pop(ticket.attempt_id, None) is not None:
-            lost = AttemptLost(attempt_id=ticket.attempt_id, worker=worker, reason=reason, at=self._wall())
-            ticket.sink.event(lost)
-
-    def _learn(self, node: Node, ticket: Ticket, outcome: Outcome) -> None:
-        """How long such attempts take, and what the worker now holds."""
-        seconds = (outcome.receipt.finished_at - outcome.receipt.started_at).total_seconds()
-        kind = ticket.demand.kind
-        old = self._means.pop(kind, seconds)
-        self._means[kind] = old + NEWEST_WEIGHT * (seconds - old)
-        if len(self._means) > KEPT_MEANS:
-            self._means.popitem(last=False)
-        if node.place is not None and (outcome.artifacts or outcome.result):
-            _remember(node.place, outcome_blobs(outcome))
-
-
-def outcome_blobs(outcome: Outcome) -> dict[str, int]:
-    """Every blob an outcome refers to, SHA-256 to size."""
-    found = {file.blob.sha256: file.blob.size for file in outcome.artifacts}
-    if outcome.result is not None and outcome.result.blob is not None:
-        found[outcome.result.blob.sha256] = outcome.result.blob.size
-    return found
-
-
-def _remember(place: Place, sha256s: Iterable[str]) -> None:
-    for sha256 in sha256s:
-        place.holds[sha256] = None
-    while len(place.holds) > KEPT_HOLDS:
-        del place.holds[next(iter(place.holds))]

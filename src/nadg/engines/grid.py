@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Self
 
@@ -102,6 +102,25 @@ class GridEngine:
     async def submit(self, assignment: Assignment, sink: AttemptSink) -> None:
         self._fleet.submit(slim_assignment(assignment, self._blobs), sink)
         self._changed.set()
+
+    async def adopt(self, assignment: Assignment, sink: AttemptSink, worker: str) -> None:
+        assignment = slim_assignment(assignment, self._blobs)
+        self._fleet.adopt(assignment, sink, worker, self._clock.monotonic())
+        self._changed.set()
+
+    def acknowledge(self, attempt_ids: Iterable[str]) -> None:
+        self._fleet.acknowledge(attempt_ids)
+
+    def abandon(self, attempt_ids: Iterable[str]) -> None:
+        self._fleet.abandon(attempt_ids)
+        self._changed.set()
+
+    def free_slots(self, assignment_like: str) -> int:
+        return self._fleet.free_slots(assignment_like)
+
+    def environments(self) -> frozenset[str]:
+        infos = [node.info for node in self._fleet.nodes.values() if node.state == "ready"]
+        return frozenset(info.environment for info in infos if info is not None and info.environment)
 
     async def cancel(self, attempt_id: str) -> None:
         self._fleet.cancel(attempt_id)

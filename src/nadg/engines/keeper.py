@@ -8,7 +8,8 @@ from collections.abc import Callable
 from nadg.domain.blob import BlobRef, Blobs
 from nadg.domain.clock import Clock
 from nadg.domain.errors import BlobRefused, LinkLost, LinkRefused, NotFound
-from nadg.engines.fleet import Fleet, outcome_blobs
+from nadg.engines.fleet import Fleet
+from nadg.engines.lengths import outcome_blobs
 from nadg.engines.node import Node, NodeState
 from nadg.link.dial import dial
 from nadg.link.frames import (
@@ -17,6 +18,7 @@ from nadg.link.frames import (
     Finished,
     Frame,
     Hello,
+    Holding,
     Output,
     Refused,
     Started,
@@ -126,6 +128,9 @@ class LinkKeeper:
                 self._fleet.output(self.node, attempt_id, stream, text)
             case Finished():
                 self._finished(frame)
+            case Holding():
+                self._fleet.holding(self.node, frame, self._clock.monotonic())
+                self._changed()
             case Refused():
                 self._fleet.refused(self.node, frame, self._clock.monotonic())
                 self._changed()

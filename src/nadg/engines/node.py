@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Callable
 from typing import Literal
 
 import msgspec
 
 from nadg.domain.assignment import Assignment
+from nadg.domain.events import AttemptStarted
 from nadg.domain.worker import WorkerInfo
 from nadg.engines.placement import Demand, Place
 from nadg.engines.protocol import AttemptSink
@@ -31,10 +33,17 @@ class Ticket(msgspec.Struct, kw_only=True, eq=False):
     node: Node | None = None
     started: bool = False
     cancelled: bool = False
+    begun_by: str = ""
+    """Taken over from another master: the worker that it says began it."""
 
     @property
     def attempt_id(self) -> str:
         return self.assignment.attempt_id
+
+    def tell_started(self, worker: str, at: datetime.datetime) -> None:
+        """It began on this worker."""
+        self.started = True
+        self.sink.event(AttemptStarted(attempt_id=self.attempt_id, worker=worker, at=at))
 
 
 class Node:
@@ -51,6 +60,8 @@ class Node:
         self.lost_at: float | None = None
         """When its attempts count as lost, while the link is gone."""
         self.busy_until = 0.0
+        self.strays: dict[str, float] = {}
+        """Attempts of runs taken over that nobody here has asked for yet, and when they are given up."""
 
     @property
     def info(self) -> WorkerInfo | None:

@@ -79,6 +79,11 @@ def qualified(places: Iterable[Place], demand: Demand) -> list[Place]:
     return [place for place in able if place.info.name not in demand.avoid] or able
 
 
+def room_for(places: Iterable[Place], demand: Demand) -> int:
+    """How many slots stand free where such work may go."""
+    return sum(max(place.info.slots - place.in_flight, 0) for place in qualified(places, demand))
+
+
 def unmet_sentence(infos: Sequence[WorkerInfo], demand: Demand) -> str | None:
     """One sentence on why none of these qualifies; None where one does."""
     if not infos:

@@ -54,6 +54,10 @@ class Engine(Protocol):
         """How many more attempts like this one, by its id, could begin at once, others that wait served first."""
         ...
 
+    def environments(self) -> frozenset[str]:
+        """The environments of the workers that take work now; those that tell none are left out."""
+        ...
+
     async def cancel(self, attempt_id: str) -> None:
         """Stop an attempt, wherever it is. Harmless for one that ended or was never known."""
         ...

@@ -108,10 +108,13 @@ class Cancel(_Frame, frozen=True, kw_only=True, tag="cancel"):
 
 
 class Refused(_Frame, frozen=True, kw_only=True, tag="refused"):
-    """An assignment was not taken. `busy`: not now; `cannot`: never on this worker."""
+    """An assignment was not taken.
+
+    `busy`: not now; `cannot`: never on this worker; `deposed`: the run has a newer master than this one.
+    """
 
     attempt_id: str
-    why: Literal["busy", "cannot"]
+    why: Literal["busy", "cannot", "deposed"]
     reason: str = ""
 
 
