@@ -16,6 +16,7 @@ from nadg.engines.local import Launch
 from nadg.sandbox import Policy
 from nadg.sandbox.policy import GENEROUS
 from nadg.settings import Settings
+from nadg.worker.folder import is_in_use
 from nadg.worker.settings import WorkerSettings
 
 ARGV = (sys.executable, "-m", "nadg.worker")
@@ -35,7 +36,7 @@ def _launch(settings: Settings, home: Home, token: str, number: int) -> Launch:
         port=0,
         token=token,
         policy=Policy(allow_none=settings.allow_unsafe_none, caps=changed_limits(GENEROUS, settings.limit_caps)),
-        grace_seconds=settings.grace_seconds * 2,
+        grace_seconds=2 * max(settings.grace_seconds, settings.lease_seconds),
     )
     log = home.logs / f"worker-{number}.log"
     return Launch(argv=ARGV, settings=msgspec.json.encode(worker), token=token, log=log)
@@ -53,8 +54,8 @@ def remove_own_folders(workers: Path) -> None:
 
 
 def remove_leftovers(workers: Path) -> None:
-    """Remove the folders of masters that were killed before they could."""
+    """Remove the folders of masters that were killed, but for those whose workers wait for another master."""
     for folder in workers.iterdir():
         owner = folder.name.partition("-")[0]
-        if owner.isdigit() and not psutil.pid_exists(int(owner)):
+        if owner.isdigit() and not psutil.pid_exists(int(owner)) and not is_in_use(folder):
             shutil.rmtree(folder, ignore_errors=True)

@@ -28,7 +28,7 @@ KEPT_VARIABLES = (
 
 
 class Launch(msgspec.Struct, frozen=True, kw_only=True):
-    """How one worker is started. It reads `settings` from stdin and stops when stdin ends."""
+    """How one worker is started. It reads `settings` from stdin, whose end tells it that its master is gone."""
 
     argv: tuple[str, ...]
     settings: bytes
@@ -144,10 +144,10 @@ class _LocalWorker:
         process, self.process = self.process, None
         if process is None:
             return
-        if process.stdin is not None:
-            process.stdin.close()
         with contextlib.suppress(ProcessLookupError):
             process.terminate()
+        if process.stdin is not None:
+            process.stdin.close()  # after the signal: its end alone would have the worker wait for another master
         try:
             async with asyncio.timeout(STOP_SECONDS):
                 await process.wait()

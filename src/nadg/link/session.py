@@ -44,7 +44,7 @@ MAX_WANTS = 4096
 """More unanswered wants than this from the other end is a broken peer."""
 LOOKED_UP_AT_ONCE = 500
 """Blobs that `fetch` looks for on this disk before others have their turn."""
-PING_SECONDS = 5.0
+PING_SECONDS = 3.0
 MISSES = 3
 """So many silent periods in a row, each with a ping, and the other end counts as gone."""
 GOODBYE_SECONDS = 1.0

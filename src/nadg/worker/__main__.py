@@ -1,4 +1,4 @@
-"""A worker as a child of whoever started it: settings as one JSON line on stdin, whose end stops it.
+"""A worker as a child of whoever started it: settings as one JSON line on stdin, whose end tells it to end.
 
 So no setting, and no token, stands in an argument list or an environment.
 """
@@ -18,7 +18,7 @@ PR_SET_PDEATHSIG = 1
 
 def main() -> int:
     """Exit code 2 with one sentence on stderr where it cannot start."""
-    _die_with_parent()
+    _hear_of_orphanage()
     try:
         settings = read_settings(_first_line(sys.stdin.fileno()))
         from nadg.worker.serve import serve  # after the settings: a bad line costs no import of the server
@@ -30,10 +30,13 @@ def main() -> int:
     return 0
 
 
-def _die_with_parent() -> None:
-    """Linux sends SIGTERM when the parent is gone; elsewhere the end of stdin tells."""
+def _hear_of_orphanage() -> None:
+    """Linux sends a signal when the parent is gone, which ends a worker that does not serve yet.
+
+    Elsewhere the end of stdin tells, and for one that serves that is the same.
+    """
     if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGHUP, 0, 0, 0)
 
 
 def _first_line(fd: int) -> bytes:

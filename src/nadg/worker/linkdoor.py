@@ -8,7 +8,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from nadg.domain.blob import Blobs
 from nadg.domain.errors import LinkLost, LinkRefused
-from nadg.link.frames import VERSION, Ack, Assign, Cancel, Frame, Hello
+from nadg.link.frames import VERSION, Ack, Adopt, Assign, Cancel, Frame, Hello
 from nadg.link.session import Session, receive_hello, send_hello
 from nadg.worker.runner import Runner
 from nadg.worker.tenant import Tenant
@@ -99,5 +99,7 @@ class _MasterMail:
                     self._runner.acknowledge(self.tenant, attempt_id)
             case Cancel(attempt_id=attempt_id):
                 self._runner.cancel(self.tenant, attempt_id)
+            case Adopt(run_id=run_id, term=term):
+                self._runner.adopt(self.tenant, run_id, term)
             case _:
                 raise LinkRefused(f"a master does not send {type(frame).__name__}")

@@ -1,30 +1,34 @@
 """Runs attempts: brings their blobs here, gives them slots in turn, keeps each end until it is acknowledged.
 
-Several masters share the slots fairly. A link that breaks costs nothing for the grace time; a master
-that stays away longer has its attempts cancelled and forgotten.
+Several masters share the slots fairly. A link that breaks costs nothing for the grace time, in which another
+master may take a run over; what is left of one that stays away longer is cancelled and forgotten.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
 from nadg.domain.assignment import Assignment
 from nadg.domain.blob import BlobRef
 from nadg.domain.clock import Clock
 from nadg.domain.errors import LinkRefused, NadgError
+from nadg.domain.ids import run_of
 from nadg.domain.limits import Limits
 from nadg.domain.outcome import Outcome
 from nadg.domain.skill import SkillSpec
 from nadg.domain.worker import WorkerInfo
 from nadg.link.blobfolder import BlobFolder
-from nadg.link.frames import Drain, Finished, Refused, Started
+from nadg.link.frames import Drain, Finished, Holding, Refused, Started
 from nadg.link.session import LOOKED_UP_AT_ONCE, Session
 from nadg.sandbox import OnOutput
 from nadg.worker.carrier import AttemptSandbox, Carrier
 from nadg.worker.slots import Slots
 from nadg.worker.tenant import Held, Tenant
+from nadg.worker.tenants import Tenants
+from nadg.worker.terms import Terms
 from nadg.worker.totals import Totals
 from nadg.worker.work import lack, result_blobs
 
@@ -56,10 +60,10 @@ class Runner:
         self._carrier = Carrier(info, sandbox, blobs, skills, clock, caps)
         self._blobs, self._skills, self._clock = blobs, skills, clock
         self._grace_seconds = grace_seconds
-        self._tenants: dict[str, Tenant] = {}
         self.slots = Slots(info.slots)
+        self._tenants = Tenants(self.slots, clock, grace_seconds, self._give_up)
+        self._terms = Terms(self._tenants.held_runs)
         self.draining = ""
-        self._changed = asyncio.Event()
         self._tasks = asyncio.TaskGroup()
 
     async def run(self) -> None:
@@ -67,7 +71,7 @@ class Runner:
         async with self._tasks:
             try:
                 while True:
-                    await self._forget_gone_masters()
+                    await self._tenants.forget_gone()
             finally:
                 self.draining = self.draining or "the worker stops"
 
@@ -75,37 +79,37 @@ class Runner:
 
     def attach(self, master_id: str, session: Session) -> Tenant:
         """A master's link opened; one it had before is closed. `resume` follows, once it was greeted."""
-        tenant = self._tenants.get(master_id)
-        if tenant is None:
-            tenant = self._tenants[master_id] = Tenant(master_id)
-            self.slots.join(tenant)
-        if tenant.session is not None:
-            tenant.session.close("the master opened a newer link")
-        tenant.session, tenant.gone_at = session, None
-        return tenant
+        return self._tenants.attach(master_id, session)
 
     def resume(self, tenant: Tenant) -> None:
         """Say again what was not acknowledged, and fetch again what did not come."""
-        for held in tenant.held.values():
-            if held.state == "finished":
-                self._report(held)
-            elif held.state == "lacking" and held.task is None:
-                self._prepare(held)
+        self._say_again(tenant.held.values())
         if self.draining:
             tenant.say(Drain(reason=self.draining))
 
     def detach(self, tenant: Tenant, session: Session) -> None:
         """A link ended; its attempts go on for the grace time."""
-        if tenant.session is not session:
+        self._tenants.detach(tenant, session)
+
+    def adopt(self, tenant: Tenant, run_id: str, term: int) -> None:
+        """A master owns the run now: what is here of it is that master's, unless its term is an old one."""
+        if not self._terms.accept(run_id, term):
+            tenant.say(Holding(run_id=run_id, term=term))
             return
-        tenant.session, tenant.gone_at = None, self._clock.monotonic()
-        if not tenant.held:
-            self._drop(tenant)
-        self._changed.set()
+        helds = self._tenants.move(run_id, tenant)
+        attempts = tuple(held.attempt_id for held in helds)
+        begun = tuple(held.attempt_id for held in helds if held.begun)
+        tenant.say(Holding(run_id=run_id, term=term, attempts=attempts, started=begun))
+        self._say_again(helds)
+        self._fill_slots()
 
     def assign(self, tenant: Tenant, assignment: Assignment) -> None:
         """Take an attempt, or say why not."""
         if assignment.attempt_id in tenant.held:
+            return
+        if not self._terms.accept(run_of(assignment.attempt_id), assignment.term):
+            reason = "the run is another master's now"
+            tenant.say(Refused(attempt_id=assignment.attempt_id, why="deposed", reason=reason))
             return
         busy = "" if tenant.unfinished < self.window else f"{self.window} attempts are here already"
         cannot = lack(assignment, self.info, self._skills)
@@ -136,7 +140,7 @@ class Runner:
             del tenant.held[attempt_id]
             self._blobs.unpin(result_blobs(held.outcome))
             if self.draining:
-                self._changed.set()
+                self._tenants.changed()
 
     # -- one attempt for a caller that waits
 
@@ -155,13 +159,12 @@ class Runner:
     @property
     def waiting(self) -> int:
         """Attempts that wait for blobs or for a slot."""
-        tenants = self._tenants.values()
-        return sum(held.state in ("lacking", "ready") for tenant in tenants for held in tenant.held.values())
+        return sum(held.state in ("lacking", "ready") for held in self._tenants.held())
 
     def drain(self, reason: str) -> None:
         """Take nothing new, and give back what has not begun."""
         self.draining = reason
-        for tenant in self._tenants.values():
+        for tenant in self._tenants:
             tenant.say(Drain(reason=reason))
             for held in list(tenant.held.values()):
                 if held.state == "ready" or (held.state == "lacking" and held.task is None):
@@ -171,17 +174,33 @@ class Runner:
     async def wait_settled(self) -> None:
         """Return when nothing runs and every master that is there has all ends and their blobs."""
         await self.slots.wait_idle()
-        while any(tenant.held for tenant in self._tenants.values() if tenant.session is not None):
-            self._changed.clear()
-            await self._changed.wait()
+        await self._tenants.wait_empty(linked_only=True)
+
+    async def wait_handed_over(self) -> None:
+        """Return when nothing runs, and every end was acknowledged or has waited for the grace time.
+
+        What a master began that is gone runs on for that time, and beyond it where another one took it over.
+        """
+        await self.slots.wait_idle()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._grace_seconds):
+                await self._tenants.wait_empty(linked_only=False)
 
     def say_goodbye(self, reason: str) -> None:
         """Close every link."""
-        for tenant in self._tenants.values():
+        for tenant in self._tenants:
             if tenant.session is not None:
                 tenant.session.close(reason)
 
     # -- within
+
+    def _say_again(self, helds: Iterable[Held]) -> None:
+        """To a new link or a new master: what has ended; and fetch what did not come."""
+        for held in list(helds):
+            if held.state == "finished":
+                self._report(held)
+            elif held.state == "lacking" and held.task is None:
+                self._prepare(held)
 
     def _prepare(self, held: Held) -> None:
         """Make it ready, after its blobs came where any are missing."""
@@ -226,10 +245,10 @@ class Runner:
         del held.tenant.held[held.attempt_id]
         self._blobs.unpin(held.blobs)
         held.tenant.say(Refused(attempt_id=held.attempt_id, why="busy", reason=self.draining))
-        self._changed.set()
+        self._tenants.changed()
 
     def _start(self, held: Held) -> None:
-        held.state = "running"
+        held.state, held.begun = "running", True
         self.slots.take()
         held.tenant.say(Started(attempt_id=held.attempt_id, at=self._clock.now()), soon=False)
         task = self._tasks.create_task(self._carrier.carry(held.assignment, held.output))
@@ -271,30 +290,7 @@ class Runner:
         self.slots.free()
         self._fill_slots()
 
-    async def _forget_gone_masters(self) -> None:
-        """Wait for the next grace time to run out, or for another link to go."""
-        now = self._clock.monotonic()
-        due = None
-        for tenant in list(self._tenants.values()):
-            if tenant.gone_at is None:
-                continue
-            left = tenant.gone_at + self._grace_seconds - now
-            if left <= 0:
-                self._drop(tenant)
-            else:
-                due = left if due is None else min(due, left)
-        try:
-            async with asyncio.timeout(due):
-                await self._changed.wait()
-        except TimeoutError:
-            return
-        self._changed.clear()
-
-    def _drop(self, tenant: Tenant) -> None:
-        """Cancel and forget everything of a master."""
-        del self._tenants[tenant.master_id]
-        self.slots.leave(tenant)
-        for attempt_id in list(tenant.held):
-            self.cancel(tenant, attempt_id)
-            self.acknowledge(tenant, attempt_id)
-        tenant.held.clear()
+    def _give_up(self, tenant: Tenant, held: Held) -> None:
+        """Its master is gone for too long."""
+        self.cancel(tenant, held.attempt_id)
+        self.acknowledge(tenant, held.attempt_id)

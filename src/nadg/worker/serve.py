@@ -7,10 +7,9 @@ import contextlib
 import os
 import platform
 import secrets
-import signal
+import shutil
 import socket
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -25,6 +24,8 @@ from nadg.link.dial import is_loopback
 from nadg.sandbox import Policy, Sandbox
 from nadg.skills.registry import Registry, load_registry
 from nadg.worker.app import create_app
+from nadg.worker.ending import EndOfWork, watch_for_end
+from nadg.worker.folder import take_folder
 from nadg.worker.linkdoor import LinkDoor
 from nadg.worker.routes import WorkerParts
 from nadg.worker.runner import Runner
@@ -32,7 +33,6 @@ from nadg.worker.server import WorkerServer, listen, uvicorn_config
 from nadg.worker.settings import WorkerSettings
 
 MAX_FORKED_AHEAD = 8
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag="ready"):
@@ -45,24 +45,32 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag="r
 
 
 def serve(settings: WorkerSettings, *, stop_on_eof: bool = False) -> None:
-    """Run a worker until SIGTERM or SIGINT, or with `stop_on_eof` until stdin ends.
+    """Run a worker until SIGTERM or SIGINT, or with `stop_on_eof` until its master is gone: until stdin ends.
+
+    A worker that outlives its master takes nothing new, keeps what it has for the grace time for whoever owns
+    the runs then, and takes its folder with it.
 
     Raises UserError where it must not or cannot listen, SandboxUnavailable where it cannot isolate.
     """
+    root = Path(settings.root)
     try:
-        asyncio.run(_serve(settings, stop_on_eof))
+        with take_folder(root):
+            outlived = asyncio.run(_serve(settings, stop_on_eof))
+            if outlived:
+                shutil.rmtree(root, ignore_errors=True)
     except OSError as error:
         if error.filename is not None:
             raise
         raise OSError(error.errno, error.strerror, settings.root) from error  # such as a full disk: say which
 
 
-async def _serve(settings: WorkerSettings, stop_on_eof: bool) -> None:
+async def _serve(settings: WorkerSettings, stop_on_eof: bool) -> bool:
+    """Serve to the end. True where it outlived its master."""
     root = Path(settings.root)
     token = _token(settings, root)
     blobs = BlobFolder(root / "blobs", settings.cache_bytes)
     registry = load_registry()
-    with listen(settings.host, settings.port) as listener, _stop_request(stop_on_eof) as stop:
+    with listen(settings.host, settings.port) as listener, watch_for_end(stop_on_eof) as end:
         async with Sandbox(_policy(settings), root / "sandbox", blobs) as sandbox:
             runner = _create_runner(settings, sandbox, blobs, registry)
             links = LinkDoor(runner, blobs, secrets.token_hex(8), settings.ping_seconds)
@@ -80,11 +88,25 @@ async def _serve(settings: WorkerSettings, stop_on_eof: bool) -> None:
                 serving = tasks.create_task(server.serve(sockets=[listener]))
                 await server.wait_started()
                 _say_ready(settings, sandbox.tier, listener)
-                await stop.wait()
+                outlived = await end.wait()
+                if outlived:
+                    await _outlive_master(runner, end)
                 await _stop(runner, settings.drain_seconds)
                 server.should_exit = True
                 await serving
                 house.cancel()
+    return outlived
+
+
+async def _outlive_master(runner: Runner, end: EndOfWork) -> None:
+    """Hand over what is here to whoever asks for it; a signal makes it short."""
+    runner.drain("its master is gone")
+    handing_over = asyncio.create_task(runner.wait_handed_over())
+    told = asyncio.create_task(end.told.wait())
+    await asyncio.wait([handing_over, told], return_when=asyncio.FIRST_COMPLETED)
+    for task in (handing_over, told):
+        task.cancel()
+    await asyncio.wait([handing_over, told])
 
 
 async def _stop(runner: Runner, drain_seconds: float) -> None:
@@ -155,27 +177,3 @@ def _say_ready(settings: WorkerSettings, tier: str, listener: socket.socket) -> 
     url = f"http://{host}:{listener.getsockname()[1]}"
     line = Ready(name=settings.name, url=url, tier=str(tier), process_id=os.getpid())
     print(msgspec.json.encode(line).decode(), flush=True)
-
-
-@contextlib.contextmanager
-def _stop_request(on_eof: bool) -> Iterator[asyncio.Event]:
-    """An event that a signal sets, or the end of stdin."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in STOP_SIGNALS:
-        loop.add_signal_handler(number, stop.set)
-    if on_eof:
-        loop.add_reader(sys.stdin.fileno(), lambda: _read_until_eof(stop.set))
-    try:
-        yield stop
-    finally:
-        for number in STOP_SIGNALS:
-            loop.remove_signal_handler(number)
-        if on_eof:
-            loop.remove_reader(sys.stdin.fileno())
-
-
-def _read_until_eof(at_eof: Callable[[], object]) -> None:
-    if not os.read(sys.stdin.fileno(), 1 << 16):
-        at_eof()
-        asyncio.get_running_loop().remove_reader(sys.stdin.fileno())

@@ -27,6 +27,8 @@ class Held(msgspec.Struct, kw_only=True, eq=False):
     blobs: dict[str, int]
     """What it refers to, SHA-256 to size."""
     state: HeldState = "lacking"
+    begun: bool = False
+    """Whether it had a slot."""
     cancelled: bool = False
     task: asyncio.Task[Outcome] | asyncio.Task[Outcome | bool] | None = None
     """Fetches its blobs or runs it."""
