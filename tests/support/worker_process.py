@@ -41,6 +41,12 @@ class WorkerProcess:
     def kill(self) -> None:
         self.process.kill()
 
+    def orphan(self) -> None:
+        """Let it see what it sees when the process that started it is killed."""
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        self.process.stdin = None
+
     def stop(self) -> None:
         if self.process.poll() is None:
             self.process.terminate()
