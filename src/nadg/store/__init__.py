@@ -9,6 +9,7 @@ from nadg.store.api import (
     Store,
     StoredBlob,
     StoredEvent,
+    StoreTrouble,
     Workers,
 )
 from nadg.store.store import SqlStore, open_store
@@ -21,6 +22,7 @@ __all__ = [
     "Runs",
     "SqlStore",
     "Store",
+    "StoreTrouble",
     "StoredBlob",
     "StoredEvent",
     "Workers",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 import datetime
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -46,11 +46,28 @@ class StoredBlob(msgspec.Struct, frozen=True, kw_only=True):
     last_used_at: datetime.datetime
 
 
+class StoreTrouble(msgspec.Struct, frozen=True, kw_only=True):
+    """The database does not answer, and is asked again until it does."""
+
+    since: datetime.datetime
+    reason: str
+    """Why, as far as is known: for people, without secrets."""
+    tries: int
+    """How often the operation at hand failed by now."""
+
+
+OnTrouble = Callable[[StoreTrouble | None], None]
+"""Told on the event loop when trouble begins, when its reason changes, and with None when it is over."""
+
+
 class Runs(Protocol):
     """Runs and everything below them. A write needs the run's lease; whoever lost it gets LeaseLost."""
 
     async def create(self, new: NewRun, owner: str, lease_seconds: float = LEASE_SECONDS) -> Lease:
-        """Store a planned run with its waiting subtasks. Raises UserError where the id is taken."""
+        """Store a planned run with its waiting subtasks; the same run and owner again give the same lease.
+
+        Raises UserError where the id is taken.
+        """
         ...
 
     async def get(self, run_id: str) -> RunRecord:
@@ -172,7 +189,8 @@ class ModelCalls(Protocol):
     """What runs asked of language models, and what it took. Each write is durable when it returns."""
 
     async def charge(self, charge: CallCharge) -> None:
-        """Before a request is sent; its run need not be stored yet. Raises ValueError where the id is taken."""
+        """Before a request is sent; its run need not be stored yet. Harmless when repeated; raises ValueError
+        where the id is another call's."""
         ...
 
     async def settle(self, call_id: str, state: str, usage: ModelUsage | None, reason: str = "") -> None:
@@ -180,7 +198,7 @@ class ModelCalls(Protocol):
         ...
 
     async def record(self, record: CallRecord) -> None:
-        """Something that needs no charge: an answer out of the cache. Raises ValueError where the id is taken."""
+        """Something that needs no charge: an answer out of the cache. As `charge` otherwise."""
         ...
 
     async def calls(self, run_id: str) -> Sequence[CallRecord]:
@@ -219,6 +237,11 @@ class Store(Protocol):
 
     @property
     def model_answers(self) -> ModelAnswers: ...
+
+    @property
+    def trouble(self) -> StoreTrouble | None:
+        """Why the database does not answer just now; None where it does."""
+        ...
 
     async def statistics(self) -> Mapping[str, int]:
         """A few counts: `runs_STATE`, `workers_STATUS`, `blobs`, `blob_bytes`; states with none are left out."""

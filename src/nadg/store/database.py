@@ -11,12 +11,16 @@ import functools
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TypeVar
 
 from sqlalchemy import URL, Connection, RootTransaction
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, InvalidRequestError
 
+from nadg.domain.errors import NadgError, UserError
 from nadg.store import dialect
+from nadg.store.api import StoreTrouble
+from nadg.store.patience import Passing, Patience
 from nadg.store.schema import upgrade
 
 READERS = 2
@@ -26,50 +30,66 @@ T = TypeVar("T")
 
 
 class Database:
-    """Runs functions of a connection, each in one transaction. Raises StoreUnavailable where that fails."""
+    """Runs functions of a connection, each in one transaction, again and again while the database is in trouble.
 
-    def __init__(self, url: URL, busy_seconds: float) -> None:
-        self._url = url
+    An operation must therefore be safe to repeat, also where its transaction went through and only the answer
+    was lost. Raises StoreUnavailable where patience ends, or where the failure is none that passes.
+    """
+
+    def __init__(self, url: URL, busy_seconds: float, patience: Patience) -> None:
+        self._url, self._patience = url, patience
+        self._begin_tries = dialect.BEGIN_TRIES if patience.is_none else 1
         self._writer = dialect.open_writer(url, busy_seconds)
         self._reader = dialect.open_reader(url, busy_seconds, READERS)
         self._writing = ThreadPoolExecutor(1, thread_name_prefix="nadg-store-writer")
         self._reading = ThreadPoolExecutor(READERS, thread_name_prefix="nadg-store-reader")
         self._connection: Connection | None = None
+        self._turn = asyncio.Lock()
 
-    async def open(self) -> None:
-        """Connect, and bring the tables to this version. Raises UserError on a file that cannot be used."""
-        await asyncio.get_running_loop().run_in_executor(self._writing, self._open)
+    @property
+    def trouble(self) -> StoreTrouble | None:
+        return self._patience.trouble
+
+    async def open(self, at_most: float | None = None) -> None:
+        """Connect, and bring the tables to this version. Raises UserError on a file that cannot be used.
+
+        Patience ends here after `at_most` seconds.
+        """
+        await self._patience.last("write", functools.partial(self._in, self._writing, self._open), at_most)
 
     async def close(self) -> None:
         """Wait for what is under way, then let go of the file."""
-        loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._writing, self._close)
+        await self._in(self._writing, self._close)
         self._writing.shutdown()
         self._reading.shutdown()
         self._reader.dispose()
 
     async def write(self, operation: Callable[[Connection], T]) -> T:
-        """Run it in the writing thread; it is committed when this returns, undone when this raises."""
-        return await self.write_soon(operation)
+        """Run it in the writing thread; it is committed when this returns, undone when this raises.
 
-    def write_soon(self, operation: Callable[[Connection], T]) -> asyncio.Future[T]:
-        """As `write`, handed over at once; operations run in the order they were handed over."""
-        call = functools.partial(self._write, operation)
-        return asyncio.get_running_loop().run_in_executor(self._writing, call)
+        Operations run in the order in which they came. While one is tried again the others wait behind it.
+        """
+        async with self._turn:
+            call = functools.partial(self._write, operation)
+            return await self._patience.last("write", functools.partial(self._in, self._writing, call))
 
     async def read(self, operation: Callable[[Connection], T]) -> T:
         """Run it in a reading thread, as of one moment."""
         call = functools.partial(self._read, operation)
-        return await asyncio.get_running_loop().run_in_executor(self._reading, call)
+        return await self._patience.last("read", functools.partial(self._in, self._reading, call))
+
+    def _in(self, threads: ThreadPoolExecutor, call: Callable[[], T]) -> asyncio.Future[T]:
+        return asyncio.get_running_loop().run_in_executor(threads, call)
 
     def _open(self) -> None:
         try:
             dialect.create_place(self._url)
-            self._connection = self._writer.connect()
-            with _begin(self._connection):
-                upgrade(self._connection, self._url.database or "")
+            connection = self._connected()
+            with _begin(connection, self._begin_tries):
+                upgrade(connection, self._url.database or "")
         except (DBAPIError, sqlite3.Error) as error:
-            raise dialect.explain_open(self._url, error) from error
+            self._disconnect()
+            raise _failure(error, dialect.explain_open(self._url, error)) from error
 
     def _close(self) -> None:
         if self._connection is not None:
@@ -77,24 +97,47 @@ class Database:
         self._writer.dispose()
 
     def _write(self, operation: Callable[[Connection], T]) -> T:
-        assert self._connection is not None, "the store is not open"
         try:
-            with _begin(self._connection):
-                return operation(self._connection)
+            connection = self._connected()
+            with _begin(connection, self._begin_tries):
+                return operation(connection)
         except DBAPIError as error:
-            raise dialect.explain(self._url, error) from error
+            if dialect.is_passing(error):
+                self._disconnect()
+            raise _failure(error, dialect.explain(self._url, error)) from error
 
     def _read(self, operation: Callable[[Connection], T]) -> T:
         try:
             with self._reader.connect() as connection:
                 return operation(connection)
         except DBAPIError as error:
-            raise dialect.explain(self._url, error) from error
+            raise _failure(error, dialect.explain(self._url, error)) from error
+
+    def _connected(self) -> Connection:
+        """The writing connection, opened anew where the last one was thrown away."""
+        if self._connection is None:
+            self._connection = self._writer.connect()
+        return self._connection
+
+    def _disconnect(self) -> None:
+        """Throw the writing connection away: after trouble, nobody knows what it still is good for."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(DBAPIError, InvalidRequestError):
+                connection.invalidate()
+            connection.close()
 
 
-def _begin(connection: Connection) -> RootTransaction:
+def _failure(error: Exception, explained: NadgError) -> Exception:
+    """What to raise for an error of the database: Passing where it is worth while to try again."""
+    if isinstance(explained, UserError) or not dialect.is_passing(error):
+        return explained
+    return Passing(dialect.passing_reason(error), explained)
+
+
+def _begin(connection: Connection, tries: int) -> RootTransaction:
     """Begin to write; another process that holds the database is waited for, a bounded number of times."""
-    for left in reversed(range(dialect.BEGIN_TRIES)):
+    for left in reversed(range(tries)):
         try:
             return connection.begin()
         except DBAPIError as error:

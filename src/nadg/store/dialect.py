@@ -33,6 +33,18 @@ SCHEMA: str | None = None
 BEGIN_TRIES = 3
 """How often a write waits its whole time for other processes before it gives up."""
 
+_HELD, _FULL = "another process holds the database file", "the disk with the database file is full"
+_PASSING = {
+    sqlite3.SQLITE_BUSY: _HELD,
+    sqlite3.SQLITE_LOCKED: _HELD,
+    sqlite3.SQLITE_PROTOCOL: _HELD,
+    sqlite3.SQLITE_FULL: _FULL,
+    sqlite3.SQLITE_IOERR: "the disk with the database file cannot be read or written",
+    sqlite3.SQLITE_READONLY: "the database file cannot be written",
+    sqlite3.SQLITE_CANTOPEN: "the database file cannot be opened",
+}
+"""What may pass without anyone changing what was asked, by SQLite's primary code."""
+
 _DIALECT = SQLiteDialect_pysqlite(paramstyle="qmark")
 _OPEN_PAUSE_SECONDS = 0.02
 _TABLES = "SELECT name FROM sqlite_master WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite_%'"
@@ -143,6 +155,21 @@ def table_names(connection: Connection) -> frozenset[str]:
 def is_locked(error: DBAPIError) -> bool:
     """Whether another process held the database for as long as we were ready to wait."""
     return isinstance(error.orig, sqlite3.OperationalError) and "locked" in str(error.orig)
+
+
+def is_passing(error: Exception) -> bool:
+    """Whether the same may work later, by itself or once somebody made room."""
+    return _primary_code(error) in _PASSING
+
+
+def passing_reason(error: Exception) -> str:
+    """Why a database does not answer, of an error that `is_passing`: for people, without secrets."""
+    return _PASSING[_primary_code(error)]
+
+
+def _primary_code(error: Exception) -> int:
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    return int(getattr(cause, "sqlite_errorcode", 0)) & 0xFF
 
 
 def explain(url: URL, error: DBAPIError | sqlite3.Error) -> NadgError:

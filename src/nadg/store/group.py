@@ -45,13 +45,28 @@ class _Prepared(msgspec.Struct, frozen=True):
     """An exception where the changes cannot be written by anyone; the lease is still looked at first."""
 
 
-def commit_group(connection: Connection, commits: Sequence[Commit], now: datetime.datetime) -> list[Verdict]:
+class Written(msgspec.Struct, frozen=True):
+    """What a transaction is about to leave behind."""
+
+    verdicts: Sequence[Verdict]
+    last_events: Sequence[Row]
+    """The last row that each commit put into the event log, if any."""
+
+
+def commit_group(connection: Connection, commits: Sequence[Commit], now: datetime.datetime) -> Written:
     """Write what may be written, and say of each commit what became of it. A failing database raises."""
     prepared = [_prepare(commit, now) for commit in commits]
     verdicts = _together(connection, prepared)
     if verdicts is None:
         verdicts = [_alone(connection, one) for one in prepared]
-    return verdicts
+    events = [_last_event(one, verdict) for one, verdict in zip(prepared, verdicts, strict=True)]
+    return Written(verdicts, [event for event in events if event is not None])
+
+
+def _last_event(one: _Prepared, verdict: Verdict) -> Row | None:
+    if isinstance(verdict, Exception) or isinstance(one.writes, Exception) or not one.writes.events:
+        return None
+    return one.writes.events[-1]
 
 
 def _prepare(commit: Commit, now: datetime.datetime) -> _Prepared:

@@ -26,6 +26,7 @@ _SETTLE = (
     .values(state=bindparam("b_state"), usage=bindparam("b_usage"), reason=bindparam("b_reason"))
 )
 _OF_RUN = select(model_calls).where(model_calls.c.run_id == bindparam("b_run")).order_by(model_calls.c.position)
+_ONE = select(model_calls).where(model_calls.c.id == bindparam("b_id"))
 _SETTLED = get_args(Settlement)
 
 
@@ -48,7 +49,7 @@ class SqlModelCalls:
         row = _row(record)
 
         def add(connection: Connection) -> None:
-            if not connection.execute(_ADD, row).rowcount:
+            if not connection.execute(_ADD, row).rowcount and _stored(connection, record.charge.id) != record:
                 raise ValueError(f"there is a model call {record.charge.id} already; each has an id of its own")
 
         await self._database.write(add)
@@ -60,6 +61,10 @@ class SqlModelCalls:
 def read_calls(connection: Connection, run_id: str) -> list[CallRecord]:
     """All calls of a run, in order."""
     return [_call(row) for row in connection.execute(_OF_RUN, {"b_run": run_id})]
+
+
+def _stored(connection: Connection, call_id: str) -> CallRecord:
+    return _call(connection.execute(_ONE, {"b_id": call_id}).one())
 
 
 def _encoded(usage: ModelUsage | None) -> bytes | None:

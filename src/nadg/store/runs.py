@@ -7,18 +7,17 @@ import datetime
 from collections.abc import Collection, Iterable, Sequence
 
 from sqlalchemy import Connection, bindparam, insert, select, update
-from sqlalchemy.exc import IntegrityError
 
 from nadg.domain.changes import Change
 from nadg.domain.clock import Clock
-from nadg.domain.errors import UserError
+from nadg.domain.errors import LeaseLost, UserError
 from nadg.domain.run import Lease, NewRun, RunRecord, RunSummary
 from nadg.domain.states import RunState, SubtaskState, is_final
-from nadg.store import codec
+from nadg.store import codec, dialect
 from nadg.store.api import LEASE_SECONDS, ReusableOutcome, StoredEvent
 from nadg.store.commit_queue import CommitQueue
 from nadg.store.database import Database
-from nadg.store.forget import delete_rows, prune_runs
+from nadg.store.forget import Deletion, Pruning
 from nadg.store.group import Commit
 from nadg.store.leases import claim_run, extend_lease, give_back_lease
 from nadg.store.reuse import read_reusable
@@ -40,7 +39,9 @@ _REQUEST_CANCEL = (
     .where(runs.c.id == bindparam("b_run"), runs.c.cancel_reason.is_(None), runs.c.state.not_in(_FINAL))
     .values(cancel_reason=bindparam("b_reason"))
 )
-_STANDING = select(runs.c.state, runs.c.lease_expires_at).where(runs.c.id == bindparam("b_run")).with_for_update()
+_ADD = dialect.insert_into(runs).on_conflict_do_nothing(index_elements=[runs.c.id])
+_MADE = select(runs.c.command, runs.c.lease_owner, runs.c.lease_term).where(runs.c.id == bindparam("b_run"))
+_STANDING = select(runs.c.state).where(runs.c.id == bindparam("b_run")).with_for_update()
 
 
 class SqlRuns:
@@ -92,8 +93,7 @@ class SqlRuns:
         return await self._database.read(lambda connection: read_events(connection, run_id, seq, limit))
 
     async def delete(self, run_id: str) -> None:
-        now = self._clock.now()
-        await self._database.write(lambda connection: _delete_run(connection, run_id, now))
+        await self._database.write(Deletion(run_id, self._clock.now()).carry_out)
 
     async def unowned(self, limit: int = 20) -> builtins.list[str]:
         now = self._clock.now()
@@ -107,7 +107,7 @@ class SqlRuns:
         return await self._database.read(lambda connection: read_reusable(connection, wanted, environments))
 
     async def prune(self, ended_before: datetime.datetime, limit: int = 100) -> builtins.list[str]:
-        return await self._database.write(lambda connection: prune_runs(connection, ended_before, limit))
+        return await self._database.write(Pruning(ended_before, limit).carry_out)
 
     async def drain(self) -> None:
         """Return when every commit so far is answered."""
@@ -142,11 +142,20 @@ def _insert_run(
         {"run_id": new.id, "id": one.id, "position": position, "title": one.name, "state": state}
         for position, one in enumerate(new.plan.subtasks)
     ]
-    try:
-        connection.execute(insert(runs), run)
-    except IntegrityError as error:
-        raise UserError(f"there is a run {new.id} already; a new run needs a new id") from error
-    connection.execute(insert(subtasks), parts)
+    if connection.execute(_ADD, run).rowcount:
+        connection.execute(insert(subtasks), parts)
+    else:
+        _require_ours(connection, new, lease)
+
+
+def _require_ours(connection: Connection, new: NewRun, lease: Lease) -> None:
+    """The run is there already: that is right where we made it, and were not told. Raises UserError."""
+    row = connection.execute(_MADE, {"b_run": new.id}).one()
+    if row.command == new.command and (row.lease_owner, row.lease_term) == (lease.owner, lease.term):
+        return
+    if row.command == new.command and row.lease_term > lease.term:
+        raise LeaseLost(f"run {new.id} was taken over by {row.lease_owner or 'somebody'} since it was made")
+    raise UserError(f"there is a run {new.id} already; a new run needs a new id")
 
 
 def _request_cancel(connection: Connection, run_id: str, reason: str) -> bool:
@@ -157,14 +166,3 @@ def _request_cancel(connection: Connection, run_id: str, reason: str) -> bool:
     if row is None:
         raise no_run(run_id)
     return not is_final(RunState(row.state))
-
-
-def _delete_run(connection: Connection, run_id: str, now: datetime.datetime) -> None:
-    """A run that nobody works on disappears, children first."""
-    row = connection.execute(_STANDING, {"b_run": run_id}).one_or_none()
-    if row is None:
-        raise no_run(run_id)
-    alive = row.lease_expires_at is not None and row.lease_expires_at > now
-    if alive and not is_final(RunState(row.state)):
-        raise UserError(f"run {run_id} is {row.state}; cancel it first: `nadg runs cancel {run_id}`")
-    delete_rows(connection, [run_id])

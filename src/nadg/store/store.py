@@ -10,16 +10,21 @@ from sqlalchemy import Connection, func, select
 
 from nadg.domain.clock import Clock
 from nadg.store import dialect
+from nadg.store.api import OnTrouble, StoreTrouble
 from nadg.store.blobs import SqlBlobs
 from nadg.store.database import Database
 from nadg.store.model_answers import SqlModelAnswers
 from nadg.store.model_calls import SqlModelCalls
+from nadg.store.patience import Patience
 from nadg.store.runs import SqlRuns
 from nadg.store.tables import blobs, runs, worker_nodes
 from nadg.store.workers import SqlWorkers
 
 BUSY_SECONDS = 10.0
 """How long to wait for another process that writes, each of a few times."""
+
+PATIENT_BUSY_SECONDS = 5.0
+"""How long at most where the whole operation is tried again."""
 
 _RUNS = select(runs.c.state, func.count()).group_by(runs.c.state)
 _WORKERS = select(worker_nodes.c.status, func.count()).group_by(worker_nodes.c.status)
@@ -37,6 +42,10 @@ class SqlStore:
         self.model_calls = SqlModelCalls(database)
         self.model_answers = SqlModelAnswers(database, clock)
 
+    @property
+    def trouble(self) -> StoreTrouble | None:
+        return self._database.trouble
+
     async def statistics(self) -> dict[str, int]:
         return await self._database.read(_count)
 
@@ -48,18 +57,31 @@ def _count(connection: Connection) -> dict[str, int]:
     return counts | {"blobs": number, "blob_bytes": int(size)}
 
 
+def _tell_nobody(trouble: StoreTrouble | None) -> None:
+    del trouble
+
+
 @asynccontextmanager
 async def open_store(
-    url_or_path: str | Path, clock: Clock, *, busy_seconds: float = BUSY_SECONDS
+    url_or_path: str | Path,
+    clock: Clock,
+    *,
+    busy_seconds: float = BUSY_SECONDS,
+    patience_seconds: float | None = 0,
+    opening_seconds: float | None = None,
+    on_trouble: OnTrouble = _tell_nobody,
 ) -> AsyncIterator[SqlStore]:
     """Open the database at a path or `sqlite:////folder/file.db`, making or upgrading its tables.
 
+    While the database is in trouble that may pass, every operation is tried again for `patience_seconds`,
+    None for ever, and the opening for no longer than `opening_seconds`; then StoreUnavailable is raised.
     Raises UserError where the place cannot be written, the file is no database of NADG's, or a newer
     NADG made it. On leaving, what was handed over is written first.
     """
-    database = Database(dialect.locate(url_or_path), busy_seconds)
+    patience = Patience(patience_seconds, clock, on_trouble)
+    database = Database(dialect.locate(url_or_path), _busy_seconds(busy_seconds, patience_seconds), patience)
     try:
-        await database.open()
+        await database.open(opening_seconds)
         store = SqlStore(database, clock)
         try:
             yield store
@@ -67,3 +89,8 @@ async def open_store(
             await store.runs.drain()
     finally:
         await database.close()
+
+
+def _busy_seconds(busy_seconds: float, patience_seconds: float | None) -> float:
+    """How long one try waits for another process: whoever tries again can say soon that he waits."""
+    return busy_seconds if patience_seconds == 0 else min(busy_seconds, PATIENT_BUSY_SECONDS)

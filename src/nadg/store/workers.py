@@ -65,8 +65,13 @@ class SqlWorkers:
         return await self._database.read(lambda connection: _find(connection, key))
 
     async def remove(self, worker_id: str) -> None:
+        found = False
+
         def remove(connection: Connection) -> None:
-            if not connection.execute(_REMOVE, {"b_id": worker_id}).rowcount:
+            nonlocal found
+            if connection.execute(_REMOVE, {"b_id": worker_id}).rowcount:
+                found = True
+            elif not found:  # else it was us, who were not told
                 raise _no_worker(worker_id)
 
         await self._database.write(remove)
