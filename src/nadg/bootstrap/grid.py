@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -13,10 +12,11 @@ from typing import Any, Protocol
 import msgspec
 
 from nadg.bootstrap.asked import HOW_TO_CONFIGURE, ModelWishes, options_of_run, written_by_model
+from nadg.bootstrap.database import OPENING_SECONDS, open_as_master
 from nadg.bootstrap.demands import require_workers
 from nadg.bootstrap.home import Home
 from nadg.bootstrap.models import Notice, open_account, open_models, say_nothing
-from nadg.bootstrap.orphans import create_owner, end_orphan
+from nadg.bootstrap.orphans import create_owner, end_abandoned
 from nadg.bootstrap.planners import BUILTIN, Planned, Planners
 from nadg.bootstrap.planning import (
     PlannedRun,
@@ -32,11 +32,11 @@ from nadg.bootstrap.streaming import PlanStream, cancelled_at_the_end, within
 from nadg.bootstrap.workers import WorkerPool
 from nadg.domain.changes import Change
 from nadg.domain.clock import Clock, SystemClock
-from nadg.domain.errors import NadgError, UserError
+from nadg.domain.errors import UserError
 from nadg.domain.inputs import InputFile
 from nadg.domain.model_calls import Budget
 from nadg.domain.plan import Plan
-from nadg.domain.run import Lease, NewRun, RunOptions, RunRecord
+from nadg.domain.run import NewRun, RunOptions, RunRecord
 from nadg.domain.tier import strongest
 from nadg.engines.grid import GridEngine, GridSettings, WorkerView
 from nadg.link.blobfolder import BlobFolder
@@ -47,7 +47,6 @@ from nadg.orchestrator.export import export_run, run_document
 from nadg.orchestrator.loop import RunLoop
 from nadg.orchestrator.model_access import ModelAccess
 from nadg.settings import Settings
-from nadg.store import open_store
 from nadg.store.api import Store
 
 
@@ -211,7 +210,7 @@ class Grid:
                 async with cancelled_at_the_end(planning(loop)):
                     await loop.run()
         except BaseException:
-            await self._end_abandoned(lease)
+            await end_abandoned(self._store.runs, lease, self._clock)
             raise
         finally:
             del self._loops[new.id]
@@ -249,23 +248,25 @@ class Grid:
         """The answer as Markdown."""
         return await asyncio.to_thread(compose_answer, record, self._blobs)
 
-    async def _end_abandoned(self, lease: Lease) -> None:
-        """Nobody goes on with a run whose loop broke off: it shall not look as if it went on."""
-        with contextlib.suppress(NadgError):  # what broke the loop off is told, not what came of it
-            await self._store.runs.release(lease)
-            await end_orphan(self._store.runs, lease.run_id, "its master stopped before the end", self._clock)
-
 
 @asynccontextmanager
 async def open_grid(
-    settings: Settings, wishes: ModelWishes | None = None, *, workers: int | None = None
+    settings: Settings,
+    wishes: ModelWishes | None = None,
+    *,
+    workers: int | None = None,
+    notice: Notice = say_nothing,
 ) -> AsyncIterator[Grid]:
-    """A grid for the length of a `with`. With `workers`, so many local ones join those that are there."""
+    """A grid for the length of a `with`. With `workers`, so many local ones join those that are there.
+
+    `notice` hears of trouble with the database. Raises StoreUnavailable where that cannot be opened.
+    """
     home, clock, wishes = Home(settings), SystemClock(), wishes or ModelWishes()
     blobs = BlobFolder(home.blobs)
     collect_garbage_seldom()
     async with AsyncExitStack() as stack:
-        store = await stack.enter_async_context(open_store(home.database, clock))
+        opening = open_as_master(home.database, clock, notice, OPENING_SECONDS)
+        store = await stack.enter_async_context(opening)
         engine = await stack.enter_async_context(create_engine(settings, blobs, clock))
         pool = WorkerPool(settings, home=home, engine=engine, store=store, own=workers)
         await stack.enter_async_context(pool)

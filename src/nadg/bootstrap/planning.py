@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from nadg.bootstrap.asked import ModelWishes, has_models, models_for
+from nadg.bootstrap.database import open_to_look
 from nadg.bootstrap.home import Home
 from nadg.bootstrap.models import Notice, model_settings, open_account, open_models, say_nothing
 from nadg.bootstrap.planners import Planners
@@ -33,7 +34,6 @@ from nadg.planning.file import load_plan
 from nadg.planning.inspect import inspect_input
 from nadg.settings import Settings
 from nadg.skills.registry import load_registry
-from nadg.store import open_store
 from nadg.store.api import Store
 
 FILE = "file"
@@ -136,7 +136,7 @@ async def open_planner(
         yield PlanDesk(create_planners(settings, wishes, blobs, None), blobs, None)
         return
     async with AsyncExitStack() as stack:
-        store = await stack.enter_async_context(open_store(home.database, clock))
+        store = await stack.enter_async_context(open_to_look(home.database, clock))
         door = await stack.enter_async_context(open_models(settings, wishes, store, clock))
         planners = create_planners(settings, wishes, blobs, door, await worker_labels(store))
         account = await open_account(new_run_id(clock), wishes.budget, wishes.use_cache, store, clock, notice)

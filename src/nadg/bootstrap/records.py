@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+from nadg.bootstrap.database import open_to_look
 from nadg.bootstrap.home import Home
 from nadg.bootstrap.orphans import end_orphan
 from nadg.domain.clock import Clock, SystemClock
@@ -15,7 +16,6 @@ from nadg.link.blobfolder import BlobFolder
 from nadg.orchestrator.answer import compose_answer
 from nadg.orchestrator.export import run_document
 from nadg.settings import Settings
-from nadg.store import open_store
 from nadg.store.api import Runs, Store, Workers
 
 
@@ -44,5 +44,5 @@ class StoreOnly:
 async def open_store_only(settings: Settings) -> AsyncIterator[StoreOnly]:
     """The store of the configured home, for the length of a `with`."""
     home, clock = Home(settings), SystemClock()
-    async with open_store(home.database, clock) as store:
+    async with open_to_look(home.database, clock) as store:
         yield StoreOnly(store, BlobFolder(home.blobs), clock)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 
 import structlog
 
+from nadg.bootstrap.database import open_as_master, unless
 from nadg.bootstrap.grid import create_engine
 from nadg.bootstrap.home import Home
 from nadg.bootstrap.workers import PoolWatcher, WorkerPool
@@ -15,7 +17,6 @@ from nadg.domain.clock import SystemClock
 from nadg.engines.grid import WorkerView
 from nadg.link.blobfolder import BlobFolder
 from nadg.settings import Settings
-from nadg.store import open_store
 
 
 class _LogWatcher:
@@ -48,8 +49,14 @@ async def serve_up(
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     engine = create_engine(settings, BlobFolder(home.blobs), clock)
-    async with open_store(home.database, clock) as store, engine:
+    watcher = watcher or _LogWatcher()
+    async with AsyncExitStack() as stack:
+        opening = stack.enter_async_context(open_as_master(home.database, clock, watcher.notice))
+        store = await unless(stop, opening)
+        if store is None:
+            return
+        await stack.enter_async_context(engine)
         pool = WorkerPool(settings, home=home, engine=engine, store=store, own=workers, register=True)
-        async with pool:
-            on_ready(await pool.ensure(watcher or _LogWatcher()))
-            await stop.wait()
+        await stack.enter_async_context(pool)
+        on_ready(await pool.ensure(watcher))
+        await stop.wait()

@@ -25,6 +25,8 @@ ASK_SECONDS = 3.0
 READY_SECONDS = 60.0
 SET_BY_HAND = "set by hand"
 """The reason of a worker that a person took out of use; it is left alone."""
+FORGET_SECONDS = 5.0
+"""So long a database in trouble is waited for at the end, to take local workers out of the registry."""
 LOOK_SECONDS = 2.0
 """How often the registry is brought up to date with the links."""
 
@@ -81,7 +83,9 @@ class WorkerPool:
         finally:
             await self._stack.aclose()
             await asyncio.to_thread(remove_own_folders, self._home.workers)
-            await self._forget(self._registered)
+            with contextlib.suppress(TimeoutError):  # who looks for them later finds that they are gone
+                async with asyncio.timeout(FORGET_SECONDS):
+                    await self._forget(self._registered)
 
     async def ensure(self, watcher: PoolWatcher) -> int:
         """Have workers connected, and say how many. Raises UserError where none can be had."""

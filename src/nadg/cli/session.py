@@ -87,7 +87,8 @@ async def _carry_out(settings: Settings, request: RunRequest, console: Console, 
     inputs = input_files(request.inputs)
     from nadg.bootstrap.grid import open_grid
 
-    async with open_grid(settings, request.wishes, workers=request.workers) as grid:
+    opening = open_grid(settings, request.wishes, workers=request.workers, notice=watcher.notice)
+    async with opening as grid:
         run = await _prepared(grid, request, inputs, settings, console, watcher)
         if run is None:
             print(REFUSED, file=sys.stderr)
