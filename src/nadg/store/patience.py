@@ -13,6 +13,8 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import Literal, TypeVar
 
+import msgspec
+
 from nadg.domain.clock import Clock
 from nadg.domain.errors import NadgError, StoreUnavailable
 from nadg.store.api import OnTrouble, StoreTrouble
@@ -25,6 +27,9 @@ QUIET_SECONDS = 1.0
 
 Kind = Literal["read", "write"]
 """They fail apart: a full disk is still read from, and a standby takes no writes."""
+
+Wait = Callable[[float], Awaitable[object]]
+"""Lets so many seconds pass, and may be cancelled."""
 
 T = TypeVar("T")
 
@@ -49,7 +54,7 @@ class Patience:
         clock: Clock,
         on_trouble: OnTrouble,
         *,
-        wait: Callable[[float], Awaitable[object]] = asyncio.sleep,
+        wait: Wait = asyncio.sleep,
         chance: Callable[[], float] = random.random,
     ) -> None:
         """`seconds`: None for ever, 0 to try once. `chance` gives numbers from 0 to 1, so that several masters
@@ -122,6 +127,9 @@ class _Troubles:
 
     def _tell(self) -> None:
         worst = self._failing.get("write") or self._failing.get("read")
+        if worst is not None:
+            since = min(one.since for one in self._failing.values())
+            worst = msgspec.structs.replace(worst, since=since)
         before, self.told = self.told, worst
         if (before and before.reason) != (worst and worst.reason):
             self._on_trouble(worst)

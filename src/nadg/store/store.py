@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,7 +16,7 @@ from nadg.store.blobs import SqlBlobs
 from nadg.store.database import Database
 from nadg.store.model_answers import SqlModelAnswers
 from nadg.store.model_calls import SqlModelCalls
-from nadg.store.patience import Patience
+from nadg.store.patience import Patience, Wait
 from nadg.store.runs import SqlRuns
 from nadg.store.tables import blobs, runs, worker_nodes
 from nadg.store.workers import SqlWorkers
@@ -70,6 +71,7 @@ async def open_store(
     patience_seconds: float | None = 0,
     opening_seconds: float | None = None,
     on_trouble: OnTrouble = _tell_nobody,
+    wait: Wait = asyncio.sleep,
 ) -> AsyncIterator[SqlStore]:
     """Open the database at a path or `sqlite:////folder/file.db`, making or upgrading its tables.
 
@@ -78,7 +80,7 @@ async def open_store(
     Raises UserError where the place cannot be written, the file is no database of NADG's, or a newer
     NADG made it. On leaving, what was handed over is written first.
     """
-    patience = Patience(patience_seconds, clock, on_trouble)
+    patience = Patience(patience_seconds, clock, on_trouble, wait=wait)
     database = Database(dialect.locate(url_or_path), _busy_seconds(busy_seconds, patience_seconds), patience)
     try:
         await database.open(opening_seconds)
