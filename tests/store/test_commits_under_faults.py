@@ -45,10 +45,8 @@ _asks = st.builds(
 )
 _bursts = st.lists(st.lists(_asks, max_size=5), min_size=1, max_size=6)
 """Commits of a burst are under way at the same time."""
-_faults = st.lists(
-    st.one_of(st.just(AFTER), st.just(BEFORE), st.none(), st.builds(Fault, st.just("statement"), st.integers(0, 8))),
-    max_size=30,
-)
+_statements = st.builds(Fault, st.just("statement"), st.integers(0, 8))
+_faults = st.lists(st.one_of(st.just(AFTER), st.just(BEFORE), st.none(), _statements), max_size=30)
 
 
 class _Writers:

@@ -91,8 +91,7 @@ def test_the_trouble_at_hand_can_be_asked_for(clock: Clock, advance: Advance) ->
     assert case.patience.trouble == StoreTrouble(since=begun, reason="held", tries=7)
     assert sum(case.waits) <= 9
     case.run("done")
-    assert case.patience.trouble is None
-    assert _reasons(case.told) == ["held", None]
+    assert _reasons([*case.told, case.patience.trouble]) == ["held", None, None]
 
 
 @pytest.mark.parametrize(("seconds", "at_most"), [(0, None), (None, 0), (5, 0)])
@@ -160,7 +159,7 @@ def test_who_waits_can_be_cancelled_at_once(clock: Clock) -> None:
         task = asyncio.create_task(patience.last("read", attempt))
         await waiting.wait()
         task.cancel()
-        assert await asyncio.gather(task, return_exceptions=True) != [None]
-        assert task.cancelled()
+        with pytest.raises(asyncio.CancelledError):
+            await task
 
     asyncio.run(scenario())

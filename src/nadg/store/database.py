@@ -102,9 +102,10 @@ class Database:
             with _begin(connection, self._begin_tries):
                 return operation(connection)
         except DBAPIError as error:
-            if dialect.is_passing(error):
+            cause = _cause(error)
+            if dialect.is_passing(cause):
                 self._disconnect()
-            raise _failure(error, dialect.explain(self._url, error)) from error
+            raise _failure(cause, dialect.explain(self._url, cause)) from error
 
     def _read(self, operation: Callable[[Connection], T]) -> T:
         try:
@@ -126,6 +127,16 @@ class Database:
             with suppress(DBAPIError, InvalidRequestError):
                 connection.invalidate()
             connection.close()
+
+
+def _cause(error: DBAPIError) -> DBAPIError:
+    """The trouble that an error came of: a full disk ends the transaction, and its savepoint is missed next."""
+    at: BaseException | None = error
+    while at is not None:
+        if isinstance(at, DBAPIError) and dialect.is_passing(at):
+            return at
+        at = at.__context__
+    return error
 
 
 def _failure(error: Exception, explained: NadgError) -> Exception:
