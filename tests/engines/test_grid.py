@@ -18,6 +18,7 @@ from nadg.domain.events import AttemptEvent, AttemptFinished, AttemptLost, Attem
 from nadg.domain.tier import Tier
 from nadg.engines.grid import GridEngine, GridSettings, ask_worker
 from nadg.link.blobfolder import BlobFolder
+from tests.support.faulty_proxy import FaultyProxy
 
 FOREVER = "import time\nprint('on', flush=True)\nwhile True: time.sleep(0.05)"
 WAIT_FOR_FILE_SIZE = "result = open(inputs['big'], 'rb').seek(0, 2)"
@@ -50,55 +51,6 @@ class Sink:
             while not enough():
                 self._told.clear()
                 await self._told.wait()
-
-
-class Proxy:
-    """A TCP proxy that can be cut, and can go silent without closing."""
-
-    def __init__(self, port: int) -> None:
-        self._port = port
-        self._writers: set[asyncio.StreamWriter] = set()
-        self._flowing = asyncio.Event()
-        self._flowing.set()
-        self._server: asyncio.Server | None = None
-        self.url = ""
-        self.forwarded_bytes = 0
-
-    @contextlib.asynccontextmanager
-    async def open(self) -> AsyncIterator[Proxy]:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
-        async with self._server:
-            yield self
-            self._flowing.set()
-            self.cut()
-
-    def cut(self) -> None:
-        for writer in list(self._writers):
-            writer.transport.abort()
-
-    def freeze(self) -> None:
-        self._flowing.clear()
-
-    def thaw(self) -> None:
-        self._flowing.set()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._port)
-        self._writers |= {writer, far_writer}
-        with contextlib.suppress(OSError):
-            await asyncio.gather(self._pipe(reader, far_writer), self._pipe(far_reader, writer))
-        self._writers -= {writer, far_writer}
-
-    async def _pipe(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while data := await reader.read(1 << 16):
-                await self._flowing.wait()
-                self.forwarded_bytes += len(data)
-                writer.write(data)
-                await writer.drain()
-        finally:
-            writer.close()
 
 
 def _result(end: AttemptFinished | AttemptLost) -> bytes | str | None:
@@ -157,7 +109,7 @@ def test_a_link_cut_and_back_in_time_loses_nothing_and_runs_nothing_twice(
 ) -> None:
     async def body() -> None:
         sink = Sink()
-        async with Proxy(port_of(shared_worker)).open() as proxy:
+        async with FaultyProxy(port_of(shared_worker)).open() as proxy:
             proxied = _Proxied(proxy.url, shared_worker.token)
             async with open_grid(tmp_path, proxied, grace_seconds=30) as engine:
                 for index in range(40):
@@ -181,17 +133,17 @@ class _Proxied:
 def test_a_link_that_went_silent_is_found_out_and_opened_again(tmp_path: Path, shared_worker: Any) -> None:
     async def body() -> None:
         sink = Sink()
-        async with Proxy(port_of(shared_worker)).open() as proxy:
+        async with FaultyProxy(port_of(shared_worker)).open() as proxy:
             proxied = _Proxied(proxy.url, shared_worker.token)
             async with open_grid(tmp_path, proxied, grace_seconds=60, ping_seconds=0.1) as engine:
                 await submit(engine, sink, "r/s/0/1", FOREVER)
                 await sink.until(lambda: bool(sink.texts))
-                proxy.freeze()
+                proxy.stall()
                 async with asyncio.timeout(30):
                     await engine.wait_until(lambda: engine.workers()[0].state != "ready")
                 assert "nothing was heard" in engine.workers()[0].reason
                 proxy.cut()
-                proxy.thaw()
+                proxy.pass_on()
                 await engine.wait_ready(1, 30)
                 await engine.cancel("r/s/0/1")
                 await sink.until(lambda: bool(sink.ends))
@@ -209,7 +161,7 @@ def test_a_large_input_crosses_once_to_each_worker(tmp_path: Path, start_worker:
         source.write_bytes(bytes(range(256)) * (size // 256))
         async with contextlib.AsyncExitStack() as stack:
             proxies = [
-                await stack.enter_async_context(Proxy(port_of(worker)).open())
+                await stack.enter_async_context(FaultyProxy(port_of(worker)).open())
                 for worker in (start_worker("one"), start_worker("other"))
             ]
             proxied = [_Proxied(proxy.url, "a token for tests") for proxy in proxies]
