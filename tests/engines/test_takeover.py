@@ -16,43 +16,17 @@ import psutil
 
 from nadg.domain.assignment import Assignment, Code, Whole
 from nadg.domain.clock import SystemClock
-from nadg.domain.events import AttemptEvent, AttemptFinished, AttemptLost, AttemptStarted
+from nadg.domain.events import AttemptFinished, AttemptLost, AttemptStarted
 from nadg.engines.grid import GridEngine, GridSettings
 from nadg.engines.local import Launch
 from nadg.link.blobfolder import BlobFolder
 from tests.engines.master_script import Told
+from tests.support.sink import Sink
 
 ENDED = [f"r/ended/{index}/1" for index in range(6)]
 RUNNING = [f"r/runs/{index}/1" for index in range(2)]
 WAITING = "r/waits/0/1"
 LONG = "import time; print('on', flush=True); time.sleep(1.5); result = 7"
-
-
-class Sink:
-    """Keeps what it is told and wakes who waits for it."""
-
-    def __init__(self) -> None:
-        self.events: list[AttemptEvent] = []
-        self._told = asyncio.Event()
-
-    def event(self, event: AttemptEvent) -> None:
-        self.events.append(event)
-        self._told.set()
-
-    def output(self, attempt_id: str, stream: str, text: str) -> None:
-        pass
-
-    def ends(self) -> dict[str, AttemptFinished | AttemptLost]:
-        found = [event for event in self.events if not isinstance(event, AttemptStarted)]
-        ends = {event.attempt_id: event for event in found}
-        assert len(ends) == len(found), "each ends once"
-        return ends
-
-    async def until(self, enough: Callable[[], bool]) -> None:
-        async with asyncio.timeout(60):
-            while not enough():
-                self._told.clear()
-                await self._told.wait()
 
 
 class KilledMaster:
