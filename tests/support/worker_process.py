@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,10 +23,11 @@ TOKEN = "a token for tests"
 class WorkerProcess:
     """A worker started as a child; `url` once it is ready."""
 
-    def __init__(self, settings: WorkerSettings, log: Path) -> None:
+    def __init__(self, settings: WorkerSettings, log: Path, disk_megabytes: int | None = None) -> None:
+        """With `disk_megabytes`, its folder is a disk of that size."""
         self.token = settings.token
         with log.open("wb") as file:
-            argv = [sys.executable, "-m", "nadg.worker"]
+            argv = [*on_small_disk(Path(settings.root), disk_megabytes), sys.executable, "-m", "nadg.worker"]
             pipe = subprocess.PIPE
             self.process = subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=file, start_new_session=True)
         assert self.process.stdin is not None
@@ -53,6 +56,21 @@ class WorkerProcess:
         self.process.communicate(timeout=20)
 
 
+def on_small_disk(folder: Path, megabytes: int | None) -> list[str]:
+    """Runs what follows where `folder` is a disk of its own, in a mount namespace that goes with it."""
+    if megabytes is None:
+        return []
+    script = 'mkdir -p "$0" && mount -t tmpfs -o size="$1"m none "$0" && shift && exec "$@"'
+    return ["unshare", "-m", "sh", "-c", script, str(folder), str(megabytes)]
+
+
+def has_small_disks() -> bool:
+    """Whether the tests may mount one: mostly a privilege of root."""
+    with tempfile.TemporaryDirectory() as folder:
+        argv = [*on_small_disk(Path(folder), 1), "true"]
+        return shutil.which("unshare") is not None and subprocess.run(argv, capture_output=True).returncode == 0
+
+
 def create_settings(folder: Path, name: str, **changes: Any) -> WorkerSettings:
     fields: dict[str, Any] = {
         "name": name,
@@ -75,9 +93,9 @@ def start_worker(tmp_path: Path) -> Iterator[StartWorker]:
     """Start workers that this test may harm; all are stopped after it."""
     started: list[WorkerProcess] = []
 
-    def start(name: str = "w", **changes: Any) -> WorkerProcess:
+    def start(name: str = "w", disk_megabytes: int | None = None, **changes: Any) -> WorkerProcess:
         settings = create_settings(tmp_path, name, **changes)
-        started.append(WorkerProcess(settings, tmp_path / f"{name}.log"))
+        started.append(WorkerProcess(settings, tmp_path / f"{name}.log", disk_megabytes))
         return started[-1]
 
     yield start

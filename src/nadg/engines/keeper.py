@@ -81,14 +81,17 @@ class LinkKeeper:
                 state = "away" if self.node.boot_id else "connecting"
             if self._closed.is_set():
                 return
-            if self.node.state != "dead":
+            if self.node.state != "dead" or state == "refused":
                 self._fleet.away(self.node, reason, self._clock.monotonic(), state)
             self._changed()
             await self._pause(failures)
             failures += 1
 
     async def _carry_link(self) -> str:
-        """One link, from dialling to its end. Returns why it ended. Raises LinkLost or LinkRefused before."""
+        """One link, from dialling to its end. Returns why it ended.
+
+        Raises LinkLost where there was none, LinkRefused where one end does not accept the other.
+        """
         wire = await dial(self.node.url, self._token)
         session = Session(wire, self._blobs, self._take, ping_seconds=self._ping_seconds)
         try:
@@ -106,6 +109,9 @@ class LinkKeeper:
             reason = await session.run()
         self._session = None
         self._collecting.clear()
+        if session.refused:  # on the next link it might say the same again, so nothing may hang on it
+            self._fleet.gone(self.node, f"worker {self.node.name} is not understood: {reason}")
+            raise LinkRefused(reason)
         return reason
 
     async def _pause(self, failures: int) -> None:

@@ -77,6 +77,8 @@ class Session:
         self._heard = True
         self._ended = False
         self._farewell: str | None = None
+        self.refused = False
+        """Whether this end closed because it did not accept what the other said."""
 
     @property
     def pending_bytes(self) -> int:
@@ -150,7 +152,7 @@ class Session:
                 for part in (self._read(), self._write(), self._watch()):
                     tasks.create_task(part)
         except* LinkRefused as group:
-            reason = f"refused: {_first(group)}"
+            reason, self.refused = f"refused: {_first(group)}", True
             await self._say_goodbye(reason)
         except* LinkLost as group:
             reason = self._farewell or str(_first(group))

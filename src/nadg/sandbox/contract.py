@@ -19,7 +19,7 @@ from typing import Any, Final, NamedTuple
 
 from nadg.domain.errors import UserError
 from nadg.domain.rows import read_rows
-from nadg.sandbox.job import SPARE_BYTES, Bounds, Bytes, Job, Report
+from nadg.sandbox.job import NO_SPACE, SPARE_BYTES, Bounds, Bytes, Job, Report
 from nadg.sandbox.layers.rlimits import release_reserve
 from nadg.sandbox.result import Unfit, encode_result
 
@@ -185,6 +185,8 @@ def _fault(error: BaseException, source: str, job: Job) -> Fault:
         return _exit_fault(error, detail)
     if isinstance(error, UserError):
         return Fault("failed", _one_line(str(error)), detail)
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return Fault(NO_SPACE, "", detail)
     last = list(told.format_exception_only())
     text = last[-1] if isinstance(error, SyntaxError) else "".join(last)
     return Fault("failed", _one_line(text) + line, detail)

@@ -20,7 +20,7 @@ from nadg.domain.outcome import OutcomeKind
 from nadg.sandbox import protocol
 from nadg.sandbox.attempt import RunningAttempt, Verdict
 from nadg.sandbox.contract import size_text
-from nadg.sandbox.job import LENGTHS, REPORT_OVERHEAD_BYTES, decode_report
+from nadg.sandbox.job import LENGTHS, NO_SPACE, REPORT_OVERHEAD_BYTES, decode_report
 from nadg.sandbox.process import Exit
 from nadg.sandbox.result import MAX_DEPTH
 
@@ -105,6 +105,8 @@ def _from_report(memory_fd: int, memory_bytes: int, status: int, limits: Limits)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return Reading("failed", "the code overwrote its own report")
     notes = tuple(_one_line(note) for note in report.notes[:_MAX_NOTES])
+    if report.kind == NO_SPACE:
+        return Reading("crashed", "the worker's disk is full", report.detail[:_DETAIL_CHARACTERS], notes=notes)
     if report.kind != "succeeded":
         kind: OutcomeKind = "limit" if report.kind == "limit" else "failed"
         return Reading(kind, _one_line(report.reason), report.detail[:_DETAIL_CHARACTERS], notes=notes)

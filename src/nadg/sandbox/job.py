@@ -80,6 +80,10 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     missing: dict[str, str] = {}
 
 
+NO_SPACE = "no_space"
+"""The kind of a report where the disk was full though no limit was reached: the worker's fault, not the code's."""
+
+
 class Report(msgspec.Struct, frozen=True, array_like=True):
     """How the code ended, as the child tells it; `has_result`: the rest of the memory holds JSON."""
 
