@@ -75,7 +75,7 @@ def _fill(run: RunProgress, subtask: SubtaskProgress, record: SubtaskRecord) -> 
     for shard in record.shards:
         subtask.shards.append(_shard(run, subtask, shard))
     current = range(subtask.first_shard, len(subtask.shards))
-    merging = (index for index in current if subtask.merges and isinstance(subtask.shards[index].piece, Merge))
+    merging = (index for index in current if isinstance(subtask.shards[index].piece, Merge))
     subtask.merge_index = next(merging, None)
     subtask.open_shards = sum(not is_final(subtask.shards[index].state) for index in current)
     if is_final(subtask.state):
