@@ -47,7 +47,7 @@ def _sentence(
     who = (
         f"subtask {subtasks[0].id}" if len(subtasks) == 1 else f"subtasks {_listed([one.id for one in subtasks])}"
     )
-    offers = [one.info for one in workers if one.state == "ready" and one.info is not None]
+    offers = [one.info for one in workers if one.state in ("ready", "quarantined") and one.info is not None]
     if not offers or any(one.tier.satisfies(tier) for one in offers):
         return f"{who} cannot run: {reason}"
     offered = _listed([f"{one.name} offers {one.tier}" for one in offers])

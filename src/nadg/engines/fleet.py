@@ -15,16 +15,14 @@ from nadg.domain.assignment import Assignment
 from nadg.domain.errors import LinkRefused
 from nadg.domain.events import AttemptFinished, AttemptLost
 from nadg.domain.outcome import Outcome
+from nadg.engines.fitness import Fitness
 from nadg.engines.lengths import Lengths, remember
-from nadg.engines.node import Node, NodeState, Send, Ticket
-from nadg.engines.placement import Demand, Place, choose, demand_of, large_blobs, room_for, unmet_sentence
+from nadg.engines.node import LINKED, Node, NodeState, Send, Ticket
+from nadg.engines.placement import Place, demand_of, large_blobs
 from nadg.engines.protocol import AttemptSink
+from nadg.engines.queue import BUSY_SECONDS, Queue
 from nadg.engines.takeover import Takeover
-from nadg.engines.waiting import Line, WaitingLines
 from nadg.link.frames import Ack, Assign, Cancel, Hello, Holding, Refused
-
-BUSY_SECONDS = 0.5
-"""How long a worker that said `busy` is left alone."""
 
 
 class Fleet:
@@ -35,13 +33,18 @@ class Fleet:
     ) -> None:
         self._wall = wall
         self._grace_seconds = grace_seconds
-        self._no_worker_seconds = no_worker_seconds
         self.nodes: dict[str, Node] = {}
+        self._fitness = Fitness(wall)
         self._tickets: dict[str, Ticket] = {}
-        self._lines = WaitingLines(lambda ticket: self._tickets.get(ticket.attempt_id) is ticket)
         self._takeover = Takeover(self, wall=wall, grace_seconds=grace_seconds)
         self._lengths = Lengths()
-        self._busy: set[str] = set()
+        self._queue = Queue(
+            self.nodes,
+            is_live=lambda ticket: self._tickets.get(ticket.attempt_id) is ticket,
+            assign=self._assign,
+            lengths=self._lengths,
+            no_worker_seconds=no_worker_seconds,
+        )
         self.version = 0
 
     # -- what the orchestrator asks for
@@ -80,17 +83,12 @@ class Fleet:
     def free_slots(self, attempt_id: str) -> int:
         """Slots that another attempt like this one could have now; none where it is unknown, or others wait."""
         ticket = self._tickets.get(attempt_id)
-        if ticket is None:
-            return 0
-        own = (ticket.node.name,) if ticket.node is not None else ()
-        demand = msgspec.structs.replace(ticket.demand, avoid=own)
-        free = room_for(self._ready(), demand)
-        return max(free - len(self._lines), 0) if free else 0
+        return self._queue.free_slots(ticket) if ticket is not None else 0
 
     @property
     def waiting(self) -> int:
         """How many attempts no worker has yet."""
-        return len(self._lines)
+        return len(self._queue)
 
     # -- what links report
 
@@ -100,10 +98,10 @@ class Fleet:
         if info is None:
             raise LinkRefused("the worker does not say what it is")
         for other in self.nodes.values():
-            if other is not node and other.name == info.name and other.state in ("ready", "draining", "away"):
+            if other is not node and other.name == info.name and other.state in (*LINKED, "away"):
                 raise LinkRefused(f"a worker named {info.name} is connected already, as {other.url}")
         if node.boot_id != hello.peer_id:
-            self._lose_all(node, f"worker {info.name} was restarted")
+            self._lose_all(node, f"worker {info.name} was restarted", fault="it was restarted")
             node.place = None
             node.strays.clear()
         holds = node.place.holds if node.place else {}
@@ -111,7 +109,7 @@ class Fleet:
         node.place = Place(
             url=node.url, info=info, window=max(hello.window, 1), in_flight=len(node.in_flight), holds=holds
         )
-        node.send, node.lost_at, node.busy_until = send, None, 0.0
+        node.send, node.lost_at, node.busy_until, node.stopping = send, None, 0.0, ""
         self._takeover.relinked(node)
         self._set_state(node, "ready", "")
         self._resume(node, frozenset(hello.attempts))
@@ -126,14 +124,24 @@ class Fleet:
 
     def gone(self, node: Node, reason: str) -> None:
         """The worker is known to be dead."""
+        self._drop(node, reason, fault=reason)
+
+    def _drop(self, node: Node, reason: str, fault: str = "") -> None:
         node.send = None
         self._takeover.relinked(node)
-        self._lose_all(node, reason)
+        self._lose_all(node, reason, fault)
         self._set_state(node, "dead", reason)
 
     def drain(self, node: Node, reason: str) -> None:
         """The worker takes no more."""
-        self._set_state(node, "draining", reason)
+        node.stopping = reason or "it stops"
+        self._set_state(node, node.state, node.reason)
+
+    def hold_back(self, node: Node, reason: str) -> None:
+        """Give it nothing new, over links too; with an empty reason it is used again."""
+        if node.held_back != reason:
+            node.held_back = reason
+            self._set_state(node, node.state, node.reason)
 
     def started(self, node: Node, attempt_id: str, at: datetime.datetime) -> None:
         ticket = node.in_flight.get(attempt_id)
@@ -157,6 +165,7 @@ class Fleet:
         ticket = node.take_back(attempt_id)
         if ticket is not None:
             self._lengths.learn(node, ticket, outcome)
+            self._fitness.ended(node, ticket, outcome)
             del self._tickets[attempt_id]
             self._takeover.reported(attempt_id, node)
             ticket.sink.event(AttemptFinished(attempt_id=attempt_id, outcome=outcome))
@@ -167,6 +176,7 @@ class Fleet:
         """A worker's end of an attempt came, but not what it refers to."""
         ticket = node.take_back(attempt_id)
         if ticket is not None:
+            self._fitness.failed(node, [ticket], reason)
             self.lose(ticket, reason, worker=node.name)
             node.say(Ack(attempt_ids=(attempt_id,)), soon=False)
 
@@ -183,13 +193,13 @@ class Fleet:
         else:
             refused_by = (*ticket.demand.refused_by, node.name)
             ticket.demand = msgspec.structs.replace(ticket.demand, refused_by=refused_by)
-        self._lines.put_back(ticket)
+        self._queue.put_back(ticket)
 
     # -- tickets
 
     def line_up(self, ticket: Ticket) -> None:
         """Let it wait for a worker."""
-        self._lines.append(ticket)
+        self._queue.append(ticket)
 
     def lose(self, ticket: Ticket, reason: str, worker: str = "") -> None:
         """End an attempt that no worker will end."""
@@ -203,38 +213,33 @@ class Fleet:
     def place(self, now: float) -> None:
         """Send what can be sent: one of each line in turn, so that no run waits for another's last shard."""
         self._takeover.ask(self.nodes.values())
-        self._busy = {node.url for node in self.nodes.values() if node.busy_until > now}
-        ready = self._ready()
-        for line in self._lines:
-            line.judge(ready, self.version, now)
-        self._lines.serve(self._place_first)
+        self._judge(now)
+        self._queue.serve(now)
 
     def expire(self, now: float) -> None:
         """Give up what has waited too long: for a worker's return, or for any worker at all."""
         for node in self.nodes.values():
             if node.lost_at is not None and node.lost_at <= now:
-                self._lose_all(node, f"worker {node.name} was lost: {node.reason}")
+                self._lose_all(
+                    node, f"worker {node.name} was lost: {node.reason}", fault=f"it was lost: {node.reason}"
+                )
         self._takeover.settle(self.nodes.values(), now)
-        for ticket in self._lines.overdue(now, self._no_worker_seconds):
-            self.lose(ticket, self.unmet(ticket.demand) or "no worker is free")
+        self._judge(now)
+        for ticket, reason in self._queue.overdue(now):
+            self.lose(ticket, reason)
 
     def next_deadline(self) -> float | None:
         """When `expire` or `place` is due though nothing happens."""
         deadlines = [node.lost_at for node in self.nodes.values() if node.lost_at is not None]
-        unmet_since = self._lines.earliest_unmet()
-        if unmet_since is not None:
-            deadlines.append(unmet_since + self._no_worker_seconds)
-        deadlines.extend(self.nodes[url].busy_until for url in self._busy if url in self.nodes)
+        if (quarantine_end := self._fitness.next_end()) is not None:
+            deadlines.append(quarantine_end)
+        deadlines.extend(self._queue.deadlines())
         deadlines.extend(self._takeover.deadlines(self.nodes.values()))
         return min(deadlines, default=None)
 
-    def unmet(self, demand: Demand) -> str | None:
-        """One sentence on why no connected worker qualifies; None where one does."""
-        return unmet_sentence([place.info for place in self._ready()], demand)
-
     def forget(self, node: Node, reason: str) -> None:
         """Take a worker out of the grid; what it had is lost."""
-        self.gone(node, reason)
+        self._drop(node, reason)
         self.nodes.pop(node.url, None)
 
     def lose_everything(self, reason: str) -> None:
@@ -252,29 +257,22 @@ class Fleet:
         self._tickets[ticket.attempt_id] = ticket
         return ticket
 
-    def _ready(self) -> list[Place]:
-        return [node.place for node in self.nodes.values() if node.state == "ready" and node.place is not None]
-
     def _set_state(self, node: Node, state: NodeState, reason: str) -> None:
         node.state, node.reason = state, reason
+        self._fitness.settle(node)
         self.version += 1
 
-    def _place_first(self, line: Line, ticket: Ticket) -> bool:
-        """Send the first attempt of this line. False where no worker has room."""
-        places = line.able
-        if self._busy:
-            places = [place for place in places if place.url not in self._busy]
-        place = choose(places, ticket.blobs, self._lengths.mean(line.demand.kind))
-        if place is None:
-            return False
-        line.queue.popleft()
-        self._assign(ticket, self.nodes[place.url], place)
-        return True
+    def _judge(self, now: float) -> None:
+        """Who may be used now, and who of those qualifies for what waits."""
+        if self._fitness.judge(self.nodes.values(), now):
+            self.version += 1
+        self._queue.judge(self.version, now)
 
     def _assign(self, ticket: Ticket, node: Node, place: Place) -> None:
         try:
             node.say(Assign(assignment=ticket.assignment), soon=place.in_flight < place.info.slots)
         except LinkRefused as error:
+            self._fitness.failed(node, [ticket], f"the assignment cannot be sent: {error}")
             self.lose(ticket, f"the assignment cannot be sent: {error}")
             return
         node.give(ticket)
@@ -293,7 +291,10 @@ class Fleet:
                 node.say(Assign(assignment=ticket.assignment))
         self._takeover.resumed(node, held)
 
-    def _lose_all(self, node: Node, reason: str) -> None:
+    def _lose_all(self, node: Node, reason: str, fault: str = "") -> None:
+        """`fault` is what the worker is to blame for, where it is."""
+        if fault:
+            self._fitness.died(node, fault)
         for attempt_id, ticket in list(node.in_flight.items()):
             node.take_back(attempt_id)
             self.lose(ticket, reason, worker=node.name)

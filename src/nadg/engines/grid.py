@@ -17,6 +17,7 @@ from nadg.domain.clock import Clock
 from nadg.domain.errors import UserError
 from nadg.domain.tier import Tier
 from nadg.domain.worker import WorkerInfo
+from nadg.engines.fitness import unmet
 from nadg.engines.fleet import Fleet
 from nadg.engines.keeper import LinkKeeper
 from nadg.engines.leaving import leave_tasks
@@ -50,6 +51,8 @@ class WorkerView(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     info: WorkerInfo | None
     in_flight: int
+    ended_well: int = 0
+    """Attempts that came to an end there, for this master, by no fault of the worker."""
 
 
 class GridEngine:
@@ -165,11 +168,22 @@ class GridEngine:
             self._fleet.gone(self._keepers[url][0].node, reason)
             self._changed.set()
 
+    def hold_back(self, url: str, reason: str) -> None:
+        """Give this worker nothing new; what it has goes on. With an empty reason it is used again."""
+        if url in self._keepers:
+            self._fleet.hold_back(self._keepers[url][0].node, reason)
+            self._changed.set()
+
     def workers(self) -> list[WorkerView]:
         """Every worker that was added, as it stands now."""
         return [
             WorkerView(
-                url=node.url, state=node.state, reason=node.reason, info=node.info, in_flight=len(node.in_flight)
+                url=node.url,
+                state=node.state,
+                reason=node.reason,
+                info=node.info,
+                in_flight=len(node.in_flight),
+                ended_well=node.ended_well,
             )
             for node in self._fleet.nodes.values()
         ]
@@ -195,7 +209,7 @@ class GridEngine:
 
     def unmet(self, labels: tuple[str, ...], tier: Tier) -> str | None:
         """One sentence on why no connected worker has these labels and this tier; None where one has."""
-        return self._fleet.unmet(Demand(kind="", labels=labels, min_tier=tier))
+        return unmet(self._fleet.nodes.values(), Demand(kind="", labels=labels, min_tier=tier))
 
     @property
     def waiting(self) -> int:
@@ -205,7 +219,7 @@ class GridEngine:
     # -- within
 
     def _ready_count(self) -> int:
-        return sum(node.state == "ready" for node in self._fleet.nodes.values())
+        return sum(node.state in ("ready", "quarantined") for node in self._fleet.nodes.values())
 
     async def _place_forever(self) -> None:
         """Place and expire whenever something changed or a time has come."""

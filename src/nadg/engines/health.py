@@ -115,6 +115,10 @@ class Health:
         record = self._records.get(worker)
         return record.quarantine if record else None
 
+    def quarantines(self) -> dict[str, Quarantine]:
+        """Everyone that is set aside."""
+        return {name: one.quarantine for name, one in self._records.items() if one.quarantine is not None}
+
     def on_trial(self, worker: str) -> bool:
         """Whether it gets one attempt at a time."""
         record = self._records.get(worker)
@@ -122,7 +126,7 @@ class Health:
 
     def next_end(self) -> float | None:
         """When the next quarantine ends."""
-        return min((one.quarantine.until for one in self._records.values() if one.quarantine), default=None)
+        return min((one.until for one in self.quarantines().values()), default=None)
 
     # -- within
 

@@ -15,8 +15,14 @@ from nadg.engines.placement import Demand, Place
 from nadg.engines.protocol import AttemptSink
 from nadg.link.frames import Frame
 
-NodeState = Literal["connecting", "ready", "draining", "away", "refused", "dead"]
-"""`away`: its link is gone; `refused`: one side does not accept the other; `dead`: known to be no more."""
+NodeState = Literal["connecting", "ready", "draining", "quarantined", "away", "refused", "dead"]
+"""`away`: its link is gone; `refused`: one side does not accept the other; `dead`: known to be no more.
+
+`draining` and `quarantined` ones have a link and get nothing new: the one stops or is told to drain, the other
+failed too often by its own fault.
+"""
+LINKED: tuple[NodeState, ...] = ("ready", "draining", "quarantined")
+"""The states of a node whose link is up."""
 
 
 Send = Callable[[Frame, bool], None]
@@ -60,6 +66,12 @@ class Node:
         self.lost_at: float | None = None
         """When its attempts count as lost, while the link is gone."""
         self.busy_until = 0.0
+        self.stopping = ""
+        """Why the worker itself takes no more on this link; empty while it does."""
+        self.held_back = ""
+        """Why it gets nothing new from this master; kept over links."""
+        self.ended_well = 0
+        """Attempts that came to an end there by no fault of the worker."""
         self.strays: dict[str, float] = {}
         """Attempts of runs taken over that nobody here has asked for yet, and when they are given up."""
 

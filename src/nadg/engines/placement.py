@@ -39,6 +39,8 @@ class Place(msgspec.Struct, kw_only=True):
     window: int
     """The most unfinished attempts it takes."""
     in_flight: int = 0
+    trial: bool = False
+    """It failed too often: one attempt at a time."""
     holds: dict[str, None] = {}
     """Large blobs that it is known to have, oldest first."""
 
@@ -80,8 +82,9 @@ def qualified(places: Iterable[Place], demand: Demand) -> list[Place]:
 
 
 def room_for(places: Iterable[Place], demand: Demand) -> int:
-    """How many slots stand free where such work may go."""
-    return sum(max(place.info.slots - place.in_flight, 0) for place in qualified(places, demand))
+    """How many slots stand free where such work may go; one on trial is no place to be faster."""
+    fit = (place for place in qualified(places, demand) if not place.trial)
+    return sum(max(place.info.slots - place.in_flight, 0) for place in fit)
 
 
 def unmet_sentence(infos: Sequence[WorkerInfo], demand: Demand) -> str | None:
@@ -115,6 +118,8 @@ def choose(places: Sequence[Place], blobs: Mapping[str, int], mean_seconds: floa
     best_cost: tuple[bool, int, float] | None = None
     for place in places:
         slots = place.info.slots
+        if place.trial and place.in_flight:
+            continue
         if place.in_flight >= min(place.window, slots + attempts_ahead(mean_seconds, slots)):
             continue
         to_send = sum(size for sha256, size in blobs.items() if sha256 not in place.holds) if blobs else 0
