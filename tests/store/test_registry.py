@@ -20,7 +20,7 @@ from nadg.domain.outcome import Outcome, Receipt
 from nadg.domain.run import NewRun
 from nadg.domain.states import AttemptState
 from nadg.domain.tier import Tier
-from nadg.domain.worker import WorkerInfo, WorkerStatus
+from nadg.domain.worker import WorkerInfo, WorkerNote, WorkerStatus
 from nadg.store import SqlStore
 
 Opened = Callable[[], AbstractAsyncContextManager[SqlStore]]
@@ -80,6 +80,44 @@ def test_a_worker_that_speaks_is_known_by_what_it_says(opened: Opened, clock: Cl
             with pytest.raises(UserError, match="2 workers are named 'alpha'"):
                 await store.workers.get("alpha")
             assert (await store.statistics())["workers_busy"] == 1
+
+    asyncio.run(scenario())
+
+
+def test_a_note_counts_only_while_the_row_says_what_its_reader_read(opened: Opened, advance: Advance) -> None:
+    async def scenario() -> None:
+        async with opened() as store:
+            node = await store.workers.add("http://a:1")
+            moment = await store.workers.note(
+                [WorkerNote(was=node, status=WorkerStatus.ACTIVE, info=_info("alpha"))]
+            )
+            active = await store.workers.get(node.id)
+            assert (active.status, active.name, active.last_ping) == (WorkerStatus.ACTIVE, "alpha", moment)
+            advance(2)
+            await store.workers.note([WorkerNote(was=active, status=WorkerStatus.ACTIVE, info=_info("alpha"))])
+            await store.workers.note([WorkerNote(was=active, status=WorkerStatus.OFFLINE, reason="cut")])
+            seen = await store.workers.get(node.id)
+            assert seen.status is WorkerStatus.ACTIVE, "another master heard of it since"
+            await store.workers.note([WorkerNote(was=seen, status=WorkerStatus.OFFLINE, reason="cut")])
+            offline = await store.workers.get(node.id)
+            assert (offline.status, offline.reason) == (WorkerStatus.OFFLINE, "cut")
+            await store.workers.set_status(node.id, WorkerStatus.DRAINING, "set by hand")
+            await store.workers.note([WorkerNote(was=offline, status=WorkerStatus.BUSY, info=_info("alpha"))])
+            drained = await store.workers.get(node.id)
+            assert (drained.status, drained.by_hand) == (WorkerStatus.DRAINING, True)
+            await store.workers.remove(node.id)
+            await store.workers.note([WorkerNote(was=drained, status=WorkerStatus.BUSY, info=_info("alpha"))])
+            assert await store.workers.list() == [], "a note brings nobody back"
+
+    asyncio.run(scenario())
+
+
+def test_a_note_of_a_worker_never_seen(opened: Opened) -> None:
+    async def scenario() -> None:
+        async with opened() as store:
+            node = await store.workers.add("http://a:1")
+            await store.workers.note([WorkerNote(was=node, status=WorkerStatus.OFFLINE, reason="no answer")])
+            assert (await store.workers.get(node.id)).reason == "no answer"
 
     asyncio.run(scenario())
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Protocol, Self
 
 from nadg.bootstrap.home import Home
 from nadg.bootstrap.local import create_launches, remove_own_folders
-from nadg.domain.errors import LinkLost, LinkRefused, NotFound, UserError
-from nadg.domain.worker import WorkerInfo, WorkerNode, WorkerStatus
+from nadg.bootstrap.look import RegistryLook
+from nadg.domain.errors import LinkLost, LinkRefused, NotFound, StoreUnavailable, UserError
+from nadg.domain.worker import WorkerInfo, WorkerNode
 from nadg.engines.grid import GridEngine, WorkerView, ask_worker
 from nadg.engines.leaving import leave_tasks
 from nadg.engines.local import LocalWorkers
@@ -23,8 +24,6 @@ from nadg.store.api import Store
 ASK_SECONDS = 3.0
 """How long a registered worker has to answer before it counts as out of reach."""
 READY_SECONDS = 60.0
-SET_BY_HAND = "set by hand"
-"""The reason of a worker that a person took out of use; it is left alone."""
 FORGET_SECONDS = 5.0
 """So long a database in trouble is waited for at the end, to take local workers out of the registry."""
 LOOK_SECONDS = 2.0
@@ -62,8 +61,7 @@ class WorkerPool:
         self._register = register
         self._token = home.worker_token()
         self._stack = AsyncExitStack()
-        self._nodes: dict[str, WorkerNode] = {}
-        self._registered: set[str] = set()
+        self._look = RegistryLook(store.workers, engine, ask=self._ask, token=self._token, register=register)
         self._ensured = asyncio.Lock()
         self._ready = False
         self._tasks = asyncio.TaskGroup()
@@ -78,6 +76,7 @@ class WorkerPool:
     ) -> None:
         if self._watching is not None:
             self._watching.cancel()
+        self._look.cancel()
         try:
             await leave_tasks(self._tasks, kind, error, trace)
         finally:
@@ -85,7 +84,7 @@ class WorkerPool:
             await asyncio.to_thread(remove_own_folders, self._home.workers)
             with contextlib.suppress(TimeoutError):  # who looks for them later finds that they are gone
                 async with asyncio.timeout(FORGET_SECONDS):
-                    await self._forget(self._registered)
+                    await self._look.forget_own()
 
     async def ensure(self, watcher: PoolWatcher) -> int:
         """Have workers connected, and say how many. Raises UserError where none can be had."""
@@ -103,18 +102,18 @@ class WorkerPool:
 
     async def _connect_known(self, watcher: PoolWatcher) -> int:
         """Link to every registered or configured worker that answers; how many did."""
-        nodes = [node for node in await self._store.workers.list() if node.reason != SET_BY_HAND]
-        self._nodes = {node.vm_url: node for node in nodes}
+        nodes = {node.vm_url: node for node in await self._store.workers.list() if not node.by_hand}
         named = [_named_url(url) for url in self._settings.worker_urls]
-        urls = list(dict.fromkeys([*self._nodes, *named]))
+        urls = list(dict.fromkeys([*nodes, *named]))
         answers = await asyncio.gather(*(self._ask(url) for url in urls))
         for url, answer in zip(urls, answers, strict=True):
             if isinstance(answer, WorkerInfo):
-                self._engine.add_worker(url, self._token)
+                self._look.link(url, lasting=url in named)
             elif url in named:
                 raise UserError(f"NADG_WORKER_URLS: {answer}")
             else:
-                await self._note_silent(self._nodes[url], answer, watcher)
+                await self._note_silent(nodes[url], answer, watcher)
+        await self._look.look(self._tasks)
         reached = sum(isinstance(answer, WorkerInfo) for answer in answers)
         if reached:
             await self._engine.wait_ready(reached, READY_SECONDS)
@@ -128,12 +127,12 @@ class WorkerPool:
 
     async def _note_silent(self, node: WorkerNode, reason: str, watcher: PoolWatcher) -> None:
         """A local worker that does not answer is one whose `nadg up` was killed: forget it."""
-        with contextlib.suppress(NotFound):
-            if node.local:
+        if node.local:
+            with contextlib.suppress(NotFound):
                 await self._store.workers.remove(node.id)
-            else:
-                await self._store.workers.set_status(node.id, WorkerStatus.OFFLINE, reason)
-                watcher.notice(f"worker {node.vm_url} is not used: {reason}")
+        else:
+            self._look.unreached(node.vm_url, reason)
+            watcher.notice(f"worker {node.vm_url} is not used: {reason}")
 
     # -- workers of our own
 
@@ -164,35 +163,10 @@ class WorkerPool:
     async def _watch(self, watcher: PoolWatcher) -> None:
         """Keep the registry and the watcher up to date with what the links say."""
         while True:
-            views = self._engine.workers()
-            watcher.workers(views)
-            for view in views:
-                await self._note(view)
-            await self._forget(self._registered - {view.url for view in views})
+            watcher.workers(self._engine.workers())
+            with contextlib.suppress(StoreUnavailable):  # the runs tell of it; what the links say is said again
+                await self._look.look(self._tasks)
             await asyncio.sleep(LOOK_SECONDS)
-
-    async def _note(self, view: WorkerView) -> None:
-        own = view.url not in self._nodes
-        if own and not self._register:
-            return
-        if view.info is not None and view.state == "ready":
-            busy = view.in_flight >= view.info.slots
-            if own and view.url not in self._registered:
-                await self._store.workers.add(view.url, view.info.name, local=True)
-                self._registered.add(view.url)
-            status = WorkerStatus.BUSY if busy else WorkerStatus.ACTIVE
-            await self._store.workers.seen(view.url, view.info, status)
-        elif not own:
-            with contextlib.suppress(NotFound):
-                node = self._nodes[view.url]
-                await self._store.workers.set_status(node.id, WorkerStatus.OFFLINE, view.reason or view.state)
-
-    async def _forget(self, urls: Set[str]) -> None:
-        """Take local workers that are gone out of the registry."""
-        for url in tuple(urls):
-            self._registered.discard(url)
-            with contextlib.suppress(NotFound):
-                await self._store.workers.remove((await self._store.workers.get(url)).id)
 
 
 def checked_worker_url(url: str) -> str:

@@ -49,7 +49,7 @@ async def remove_worker(key: str) -> None:
 async def set_worker_status(key: str, status: WorkerStatus) -> None:
     """Set a worker's status by hand."""
     from nadg.bootstrap.records import open_store_only
-    from nadg.bootstrap.workers import SET_BY_HAND
+    from nadg.domain.worker import SET_BY_HAND
 
     async with open_store_only(read_settings()) as store:
         node = await store.workers.get(key)

@@ -13,6 +13,10 @@ MASTER = "master"
 """Who carries prompt work: no worker, though it stands where one would in a receipt."""
 
 
+SET_BY_HAND = "set by hand"
+"""How the reason begins of what a person said of a worker: no master changes it."""
+
+
 class WorkerStatus(enum.StrEnum):
     """What the registry says of a worker."""
 
@@ -58,4 +62,20 @@ class WorkerNode(msgspec.Struct, frozen=True, kw_only=True):
     local: bool = False
     """Started by `nadg up` on this machine."""
     reason: str = ""
-    """Why it is offline, where that is known."""
+    """Why it is not in use, where that is known."""
+
+    @property
+    def by_hand(self) -> bool:
+        """Whether a person keeps it out of use."""
+        kept_out = self.status in (WorkerStatus.OFFLINE, WorkerStatus.DRAINING)
+        return kept_out and self.reason.startswith(SET_BY_HAND)
+
+
+class WorkerNote(msgspec.Struct, frozen=True, kw_only=True):
+    """What a master finds of a registered worker. It counts only while the row still says what it `was`."""
+
+    was: WorkerNode
+    status: WorkerStatus
+    reason: str = ""
+    info: WorkerInfo | None = None
+    """What the worker says of itself on a link that is up; None where there is no link."""

@@ -15,7 +15,7 @@ from nadg.domain.model_calls import CallCharge, CallRecord, ModelUsage, StoredAn
 from nadg.domain.outcome import Outcome
 from nadg.domain.run import Lease, NewRun, RunRecord, RunSummary
 from nadg.domain.states import RunState
-from nadg.domain.worker import WorkerInfo, WorkerNode, WorkerStatus
+from nadg.domain.worker import WorkerInfo, WorkerNode, WorkerNote, WorkerStatus
 
 LEASE_SECONDS = 30.0
 """How long a lease lasts without being renewed."""
@@ -158,6 +158,13 @@ class Workers(Protocol):
 
     async def set_status(self, worker_id: str, status: WorkerStatus, reason: str = "") -> None:
         """Raises NotFound."""
+        ...
+
+    async def note(self, notes: Iterable[WorkerNote]) -> datetime.datetime:
+        """Write what a master finds of workers, but where somebody else wrote of one meanwhile.
+
+        Gives the moment that stands now as the last ping of those it has links to.
+        """
         ...
 
     async def seen(self, url: str, info: WorkerInfo, status: WorkerStatus) -> WorkerNode:

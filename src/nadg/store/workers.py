@@ -5,16 +5,18 @@ from __future__ import annotations
 import builtins
 import datetime
 import uuid
+from collections.abc import Iterable
 
-from sqlalchemy import Connection, RowMapping, bindparam, delete, or_, select, update
+from sqlalchemy import BindParameter, Connection, RowMapping, and_, bindparam, delete, or_, select, update
 
 from nadg.domain.clock import Clock
 from nadg.domain.errors import NotFound, UserError
-from nadg.domain.worker import WorkerInfo, WorkerNode, WorkerStatus
+from nadg.domain.worker import WorkerInfo, WorkerNode, WorkerNote, WorkerStatus
 from nadg.store import codec, dialect
 from nadg.store.database import Database
 from nadg.store.guards import Row
 from nadg.store.tables import worker_nodes
+from nadg.store.types import UtcDateTime
 
 _ALL = select(worker_nodes).order_by(worker_nodes.c.created_at, worker_nodes.c.id)
 _BY_URL = select(worker_nodes).where(worker_nodes.c.vm_url == bindparam("b_url"))
@@ -30,6 +32,23 @@ _SET_STATUS = (
     update(worker_nodes)
     .where(worker_nodes.c.id == bindparam("b_id"))
     .values(status=bindparam("b_status"), reason=bindparam("b_reason"))
+)
+_AS_IT_WAS = and_(
+    worker_nodes.c.id == bindparam("b_id"),
+    worker_nodes.c.status == bindparam("b_was_status"),
+    worker_nodes.c.reason == bindparam("b_was_reason"),
+)
+"""The row still says of the worker what its reader read."""
+_NOTE: dict[str, BindParameter[str]] = {"status": bindparam("b_status"), "reason": bindparam("b_reason")}
+_NOTE_SILENT = (
+    update(worker_nodes)
+    .where(_AS_IT_WAS, worker_nodes.c.last_ping.is_not_distinct_from(bindparam("b_was_ping", type_=UtcDateTime())))
+    .values(_NOTE)
+)
+_NOTE_LINKED = (
+    update(worker_nodes)
+    .where(_AS_IT_WAS)
+    .values(_NOTE | {name: bindparam(f"b_{name}") for name in ("last_ping", "name", "slots", "tier", "labels")})
 )
 _ADD = dialect.insert_into(worker_nodes).on_conflict_do_nothing(index_elements=[worker_nodes.c.vm_url])
 _TOLD = ("status", "last_ping", "name", "slots", "tier", "labels", "reason")
@@ -85,16 +104,33 @@ class SqlWorkers:
 
         await self._database.write(set_status)
 
+    async def note(self, notes: Iterable[WorkerNote]) -> datetime.datetime:
+        now = self._clock.now()
+        silent, linked = [], []
+        for one in notes:
+            row = {
+                "b_id": one.was.id,
+                "b_was_status": str(one.was.status),
+                "b_was_reason": one.was.reason,
+                "b_status": str(one.status),
+                "b_reason": one.reason,
+            }
+            if one.info is None:
+                silent.append(row | {"b_was_ping": one.was.last_ping})
+            else:
+                linked.append(row | {f"b_{name}": value for name, value in _told(one.info, now).items()})
+
+        def note(connection: Connection) -> datetime.datetime:
+            for statement, rows in ((_NOTE_SILENT, silent), (_NOTE_LINKED, linked)):
+                for row in rows:
+                    connection.execute(statement, row)
+            return now
+
+        return await self._database.write(note) if silent or linked else now
+
     async def seen(self, url: str, info: WorkerInfo, status: WorkerStatus) -> WorkerNode:
         now = self._clock.now()
-        row = _new_row(url, now) | {
-            "status": str(status),
-            "last_ping": now,
-            "name": info.name,
-            "slots": info.slots,
-            "tier": str(info.tier),
-            "labels": codec.encode(info.labels),
-        }
+        row = _new_row(url, now) | {"status": str(status)} | _told(info, now)
 
         def seen(connection: Connection) -> WorkerNode:
             connection.execute(_SEEN, row)
@@ -114,6 +150,17 @@ def _new_row(url: str, now: datetime.datetime) -> Row:
         "created_at": now,
         "labels": codec.encode(()),
         "reason": "",
+    }
+
+
+def _told(info: WorkerInfo, now: datetime.datetime) -> Row:
+    """What a worker says of itself, as columns."""
+    return {
+        "last_ping": now,
+        "name": info.name,
+        "slots": info.slots,
+        "tier": str(info.tier),
+        "labels": codec.encode(info.labels),
     }
 
 
