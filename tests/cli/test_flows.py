@@ -225,8 +225,13 @@ def test_the_registry_is_kept_by_hand(tmp_path: Path) -> None:
     assert "No workers are registered" in folder.ask("workers", "list").stdout
     added = folder.ask("workers", "add", "http://127.0.0.1:9/", "--name", "far")
     assert added.returncode == 0, added.stderr
-    assert folder.ask("workers", "status", "far", "offline").stdout == "http://127.0.0.1:9 is now offline.\n"
+    assert "http://127.0.0.1:9 is now offline" in folder.ask("workers", "status", "far", "offline").stdout
     assert "set by hand" in folder.ask("workers", "list").stdout
+    assert folder.ask("workers", "undrain", "far").stdout == "http://127.0.0.1:9 is now active.\n"
+    assert "set by hand" not in folder.ask("workers", "list").stdout
+    assert "is now draining" in folder.ask("workers", "drain", "far", "--why", "a new disk").stdout
+    assert re.search(r"set by hand by .+ at .+: a new disk", folder.ask("workers", "list").stdout)
+    assert "what masters find" in folder.refused("workers", "status", "far", "quarantined")
     assert folder.ask("workers", "remove", "far").stdout == "Removed http://127.0.0.1:9.\n"
     assert "far" in folder.refused("workers", "remove", "far")
     assert "ftp://x" in folder.refused("workers", "add", "ftp://x")

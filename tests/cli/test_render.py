@@ -19,8 +19,9 @@ from nadg.cli.render.code import work_blocks
 from nadg.cli.render.plan import depths, plan_tree
 from nadg.cli.render.record import subtasks_table
 from nadg.cli.render.safe import one_line, printable
-from nadg.cli.render.tables import runs_table, skill_lines, skills_table, worker_lines, workers_table
+from nadg.cli.render.tables import runs_table, skill_lines, skills_table, worker_lines
 from nadg.cli.render.units import counted, duration, moment, size
+from nadg.cli.render.workers import workers_list
 from nadg.domain.assignment import Merge, Whole
 from nadg.domain.changes import (
     AttemptAdded,
@@ -160,7 +161,7 @@ def test_no_text_of_others_reaches_the_terminal_as_a_command() -> None:
         shown(plan_tree(evil, command=HARMFUL, planner=HARMFUL)),
         shown(answer_renderable(HARMFUL, terminal=False)),
         shown(skills_table({"x.y": skill})),
-        shown(workers_table([node])),
+        shown(workers_list([node], NOON)),
         shown(runs_table([summary])),
         "\n".join(skill_lines(skill)),
         "\n".join(worker_lines(WorkerInfo(name=HARMFUL, slots=1, tier=Tier.NONE))),

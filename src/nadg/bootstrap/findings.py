@@ -36,7 +36,8 @@ class Findings:
     def noted(self, notes: list[WorkerNote], moment: datetime.datetime) -> None:
         """These were written; `moment` is their last ping now."""
         for note in notes:
-            self._own[note.was.id] = (note.status, note.reason)
+            if (note.status, note.reason) != (note.was.status, note.was.reason):
+                self._own[note.was.id] = (note.status, note.reason)
             if note.info is not None:
                 self._pinged[note.was.id] = moment
 

@@ -18,6 +18,9 @@ UrlArgument = Annotated[
 WorkerArgument = Annotated[str, typer.Argument(metavar="WORKER", help="A worker's id, name or URL.")]
 
 
+WhyOption = Annotated[str, typer.Option("--why", metavar="TEXT", help="A reason for others to read.")]
+
+
 @app.command("list")
 def list_workers(as_json: JsonOption = False) -> None:
     """Every worker, with its status."""
@@ -28,7 +31,7 @@ def list_workers(as_json: JsonOption = False) -> None:
 
 @app.command("add")
 def add(url: UrlArgument, name: Annotated[str, typer.Option("--name", help="A name to show.")] = "") -> None:
-    """Register a worker; the next run uses it. The same URL again changes nothing."""
+    """Register a worker; runs use it from now on. The same URL again changes nothing."""
     from nadg.cli import registry
 
     asyncio.run(registry.add_worker(url, name))
@@ -42,12 +45,32 @@ def remove(worker: WorkerArgument) -> None:
     asyncio.run(registry.remove_worker(worker))
 
 
+@app.command("drain")
+def drain(worker: WorkerArgument, why: WhyOption = "") -> None:
+    """Give a worker nothing new; what runs there ends normally. Every master sees it within seconds."""
+    from nadg.cli import registry
+
+    asyncio.run(registry.set_worker_status(worker, WorkerStatus.DRAINING, why))
+
+
+@app.command("undrain")
+def undrain(worker: WorkerArgument) -> None:
+    """Use a worker again that was drained or set offline by hand."""
+    from nadg.cli import registry
+
+    asyncio.run(registry.undrain_worker(worker))
+
+
 @app.command("status")
-def status(worker: WorkerArgument, state: Annotated[WorkerStatus, typer.Argument(help="Its new status.")]) -> None:
+def status(
+    worker: WorkerArgument,
+    state: Annotated[WorkerStatus, typer.Argument(help="Its new status.")],
+    why: WhyOption = "",
+) -> None:
     """Set a worker's status; `offline` takes it out of use."""
     from nadg.cli import registry
 
-    asyncio.run(registry.set_worker_status(worker, state))
+    asyncio.run(registry.set_worker_status(worker, state, why))
 
 
 @app.command("test")

@@ -1,4 +1,4 @@
-"""Lists as tables: runs, workers, skills, and one skill in full."""
+"""Lists as tables: runs, linked workers, skills, and one skill in full."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from nadg.cli.render.safe import one_line, printable
 from nadg.cli.render.units import moment
 from nadg.domain.run import RunSummary
 from nadg.domain.skill import Parameter, SkillSpec
-from nadg.domain.worker import WorkerInfo, WorkerNode
+from nadg.domain.worker import WorkerInfo
 
 FOLDED_WIDTH = 30
 """Columns that the text which may be folded gets at least."""
@@ -47,25 +47,6 @@ def runs_table(runs: Iterable[RunSummary]) -> Table:
         for one in runs
     ]
     return plain_table(("RUN", "STATE", "DONE", "CREATED (UTC)", "COMMAND"), rows, folded="COMMAND")
-
-
-def workers_table(workers: Iterable[WorkerNode]) -> Table:
-    """The registry, as given."""
-    rows = [
-        (
-            one.id,
-            one_line(one.name or "–", 40),
-            _with_reason(str(one.status), one.reason),
-            str(one.slots or "–"),
-            one.tier or "–",
-            str(one.total_tasks),
-            moment(one.last_ping),
-            one_line(one.vm_url, 200),
-        )
-        for one in workers
-    ]
-    columns = ("ID", "NAME", "STATUS", "SLOTS", "SANDBOX", "TASKS", "LAST PING (UTC)", "URL")
-    return plain_table(columns, rows, folded="URL")
 
 
 class LinkedWorker(Protocol):

@@ -27,6 +27,17 @@ def moment(when: datetime.datetime | None) -> str:
     return when.astimezone(datetime.UTC).strftime("%Y-%m-%d %H:%M:%S") if when else "–"
 
 
+def ago(when: datetime.datetime | None, now: datetime.datetime) -> str:
+    """`3 s ago`, `12 min ago`, `5 h ago`, `2 days ago`; a dash for never; a moment to come counts as now."""
+    if when is None:
+        return "–"
+    seconds = max(int((now - when).total_seconds()), 0)
+    for unit, longest, length in (("s", 120, 1), ("min", 7200, 60), ("h", 172_800, 3600)):
+        if seconds < longest:
+            return f"{seconds // length} {unit} ago"
+    return f"{seconds // 86_400} days ago"
+
+
 def size(count: int) -> str:
     """`812 B`, `4.0 kB`, `12.3 MB` (powers of 1,000)."""
     if count < 1000:
