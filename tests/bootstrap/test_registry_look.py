@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from nadg.domain.assignment import Assignment, Code, Whole
 from nadg.domain.clock import SystemClock
 from nadg.domain.events import AttemptEvent, AttemptFinished, AttemptStarted
 from nadg.domain.worker import WorkerStatus
-from nadg.engines.grid import GridEngine
+from nadg.engines.grid import GridEngine, WorkerView
 from nadg.link.blobfolder import BlobFolder
 from nadg.settings import Settings
 from nadg.store import open_store
@@ -48,6 +48,26 @@ class Sink:
         pass
 
 
+class Looks(QuietWatcher):
+    """Tells of each look at the registry."""
+
+    def __init__(self) -> None:
+        self._begun = asyncio.Event()
+
+    def workers(self, views: Sequence[WorkerView]) -> None:
+        self._begun.set()
+
+    async def status_is(self, store: Store, key: str, status: WorkerStatus) -> str:
+        """The worker's reason, once the registry says so."""
+        async with asyncio.timeout(15):
+            while True:
+                row = await store.workers.get(key)
+                if row.status is status:
+                    return row.reason
+                self._begun.clear()
+                await self._begun.wait()
+
+
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Folder:
     monkeypatch.setattr(pool_module, "LOOK_SECONDS", 0.05)
@@ -55,7 +75,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Folder:
 
 
 @asynccontextmanager
-async def open_pool(folder: Folder) -> AsyncIterator[tuple[GridEngine, Store]]:
+async def open_pool(folder: Folder) -> AsyncIterator[tuple[GridEngine, Store, Looks]]:
     settings = Settings(home=folder.path / "home", worker_token=SecretStr(TOKEN), workers=0)
     home, clock = Home(settings), SystemClock()
     async with (
@@ -63,8 +83,9 @@ async def open_pool(folder: Folder) -> AsyncIterator[tuple[GridEngine, Store]]:
         GridEngine(BlobFolder(home.blobs), clock) as engine,
         WorkerPool(settings, home=home, engine=engine, store=store, own=None) as pool,
     ):
-        await pool.ensure(QuietWatcher())
-        yield engine, store
+        looks = Looks()
+        await pool.ensure(looks)
+        yield engine, store, looks
 
 
 async def nadg(folder: Folder, *arguments: str) -> None:
@@ -80,16 +101,6 @@ async def states(engine: GridEngine, holds: Callable[[dict[str, str]], bool]) ->
         )
 
 
-async def status_is(store: Store, key: str, status: WorkerStatus) -> str:
-    """Its reason, once the registry says so: there is no event for what another connection writes."""
-    for _ in range(500):
-        row = await store.workers.get(key)
-        if row.status is status:
-            return row.reason
-        await asyncio.sleep(0.02)
-    raise AssertionError(f"{key} is {row.status} for ten seconds, {status} is wanted")
-
-
 def attempt(number: int, code: str = "result = 1") -> Assignment:
     return Assignment(attempt_id=f"r/s/{number}/1", job=Code(code=code), piece=Whole())
 
@@ -101,7 +112,7 @@ def test_workers_are_drained_taken_back_added_and_removed_while_a_grid_is_up(
     assert folder.ask("workers", "add", one.url).returncode == 0
 
     async def body() -> None:
-        async with open_pool(folder) as (engine, store):
+        async with open_pool(folder) as (engine, store, looks):
             running, waiting = Sink(), Sink()
             await engine.submit(attempt(0, "import time; time.sleep(1); result = 1"), running)
             await running.started.wait()
@@ -118,11 +129,11 @@ def test_workers_are_drained_taken_back_added_and_removed_while_a_grid_is_up(
 
             await nadg(folder, "add", other.url)
             await states(engine, lambda found: found == {"one": "ready", "other": "ready"})
-            await status_is(store, other.url, WorkerStatus.ACTIVE)
+            await looks.status_is(store, other.url, WorkerStatus.ACTIVE)
             await nadg(folder, "remove", "one")
             await states(engine, lambda found: found == {"other": "ready"})
             other.kill()
-            assert await status_is(store, other.url, WorkerStatus.OFFLINE)
+            assert await looks.status_is(store, other.url, WorkerStatus.OFFLINE)
 
     asyncio.run(body())
 
@@ -135,8 +146,8 @@ def test_a_silent_worker_is_told_of_and_one_set_offline_by_hand_gets_nothing_new
     assert folder.ask("workers", "add", "http://127.0.0.1:9", "--name", "silent").returncode == 0
 
     async def body() -> None:
-        async with open_pool(folder) as (engine, store):
-            assert "nothing listens" in await status_is(store, "silent", WorkerStatus.OFFLINE)
+        async with open_pool(folder) as (engine, store, looks):
+            assert "nothing listens" in await looks.status_is(store, "silent", WorkerStatus.OFFLINE)
             await states(engine, lambda found: found == {"one": "ready"})
             await nadg(folder, "status", one.url, "offline")
             await states(engine, lambda found: found == {"one": "draining"})
