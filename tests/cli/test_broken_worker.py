@@ -19,7 +19,7 @@ from tests.support.worker_process import start_worker
 
 __all__ = ["start_worker"]
 
-ITEMS = list(range(24))
+ITEMS = list(range(14))
 PLAN = f"""
 subtasks:
   - id: squares

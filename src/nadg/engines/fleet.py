@@ -16,7 +16,7 @@ from nadg.domain.errors import LinkRefused
 from nadg.domain.events import AttemptFinished, AttemptLost
 from nadg.domain.outcome import Outcome
 from nadg.engines.fitness import Fitness
-from nadg.engines.lengths import Lengths, remember
+from nadg.engines.lengths import remember
 from nadg.engines.node import LINKED, Node, NodeState, Send, Ticket
 from nadg.engines.placement import Place, demand_of, large_blobs
 from nadg.engines.protocol import AttemptSink
@@ -37,12 +37,10 @@ class Fleet:
         self._fitness = Fitness(wall)
         self._tickets: dict[str, Ticket] = {}
         self._takeover = Takeover(self, wall=wall, grace_seconds=grace_seconds)
-        self._lengths = Lengths()
         self._queue = Queue(
             self.nodes,
             is_live=lambda ticket: self._tickets.get(ticket.attempt_id) is ticket,
             assign=self._assign,
-            lengths=self._lengths,
             no_worker_seconds=no_worker_seconds,
         )
         self.version = 0
@@ -164,7 +162,7 @@ class Fleet:
         """
         ticket = node.take_back(attempt_id)
         if ticket is not None:
-            self._lengths.learn(node, ticket, outcome)
+            self._queue.lengths.learn(node, ticket, outcome)
             self._fitness.ended(node, ticket, outcome)
             del self._tickets[attempt_id]
             self._takeover.reported(attempt_id, node)

@@ -25,10 +25,10 @@ class Queue:
         *,
         is_live: Callable[[Ticket], bool],
         assign: Callable[[Ticket, Node, Place], None],
-        lengths: Lengths,
         no_worker_seconds: float,
     ) -> None:
-        self._nodes, self._assign, self._lengths = nodes, assign, lengths
+        self._nodes, self._assign = nodes, assign
+        self.lengths = Lengths()
         self._no_worker_seconds = no_worker_seconds
         self._lines = WaitingLines(is_live)
         self._busy: set[str] = set()
@@ -83,7 +83,7 @@ class Queue:
         places = line.able
         if self._busy:
             places = [place for place in places if place.url not in self._busy]
-        place = choose(places, ticket.blobs, self._lengths.mean(line.demand.kind))
+        place = choose(places, ticket.blobs, self.lengths.mean(line.demand.kind))
         if place is None:
             return False
         line.queue.popleft()
