@@ -28,7 +28,7 @@ def workers_list(workers: Iterable[WorkerNode], now: datetime.datetime) -> Group
         shown.append(_line(row, widths))
         for detail in (one_line(node.vm_url, 200), one_line(node.reason, 300)):
             if detail:
-                shown.append(Padding(Text(detail, overflow="fold"), (0, 0, 0, 2)))
+                shown.append(Padding(Text(detail, overflow="fold"), (0, 0, 0, 2), expand=False))
     return Group(*shown)
 
 
