@@ -118,7 +118,7 @@ class Runner:
             tenant.say(Refused(attempt_id=assignment.attempt_id, why=why, reason=cannot or self.draining or busy))
             return
         held = Held(assignment=assignment, tenant=tenant, blobs=assignment.blobs())
-        tenant.held[held.attempt_id] = held
+        tenant.add(held)
         self._blobs.pin(held.blobs)
         self._prepare(held)
 
@@ -137,7 +137,7 @@ class Runner:
         """The master has this end; forget it."""
         held = tenant.held.get(attempt_id)
         if held is not None and held.outcome is not None:
-            del tenant.held[attempt_id]
+            tenant.remove(held)
             self._blobs.unpin(result_blobs(held.outcome))
             if self.draining:
                 self._tenants.changed()
@@ -242,7 +242,7 @@ class Runner:
 
     def _hand_back(self, held: Held) -> None:
         """Let the master give it to another worker: it has not begun."""
-        del held.tenant.held[held.attempt_id]
+        held.tenant.remove(held)
         self._blobs.unpin(held.blobs)
         held.tenant.say(Refused(attempt_id=held.attempt_id, why="busy", reason=self.draining))
         self._tenants.changed()
@@ -266,11 +266,11 @@ class Runner:
 
     def _finish(self, held: Held, outcome: Outcome) -> None:
         """It has ended: keep the end and report it; nobody is left to hear of a dropped one."""
-        held.state, held.outcome = "finished", outcome
+        is_wanted = held.tenant.note_end(held, outcome)
         self._blobs.pin(result_blobs(outcome))
         self._blobs.unpin(held.blobs)
         self.totals.count(outcome)
-        if held.tenant.held.get(held.attempt_id) is held:
+        if is_wanted:
             self._report(held)
         else:
             self._blobs.unpin(result_blobs(outcome))

@@ -56,6 +56,8 @@ class Tenant:
         self.session: Session | None = None
         self.held: dict[str, Held] = {}
         self.ready: deque[Held] = deque()
+        self.unfinished = 0
+        """How many of `held` have not ended: counted, since many ends may wait to be acknowledged."""
         self.gone_at: float | None = None
         """When its link went."""
 
@@ -64,6 +66,20 @@ class Tenant:
         if self.session is not None:
             self.session.send(frame, soon)
 
-    @property
-    def unfinished(self) -> int:
-        return sum(held.state != "finished" for held in self.held.values())
+    def add(self, held: Held) -> None:
+        """It is this master's from now on."""
+        held.tenant = self
+        self.held[held.attempt_id] = held
+        self.unfinished += held.state != "finished"
+
+    def remove(self, held: Held) -> None:
+        """It is no longer this master's."""
+        del self.held[held.attempt_id]
+        self.unfinished -= held.state != "finished"
+
+    def note_end(self, held: Held, outcome: Outcome) -> bool:
+        """It has ended. False where this master does not have it any more."""
+        is_here = self.held.get(held.attempt_id) is held
+        self.unfinished -= is_here and held.state != "finished"
+        held.state, held.outcome = "finished", outcome
+        return is_here

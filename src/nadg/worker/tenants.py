@@ -98,9 +98,8 @@ class Tenants:
     def _hand_over(self, held: Held, old: Tenant, new: Tenant) -> None:
         if held.attempt_id in new.held:
             return  # it gave it to this worker itself; the other one goes with its master
-        del old.held[held.attempt_id]
-        new.held[held.attempt_id] = held
-        held.tenant = new
+        old.remove(held)
+        new.add(held)
         if held.state == "ready":
             old.ready.remove(held)
             new.ready.append(held)
