@@ -38,15 +38,17 @@ TOKEN = "benchmark"
 
 
 class Counting:
-    """Counts ends; `done` is set at the last."""
+    """Counts ends and acknowledges them; `done` is set at the last."""
 
-    def __init__(self, expected: int) -> None:
+    def __init__(self, expected: int, engine: GridEngine) -> None:
+        self._engine = engine
         self.left = expected
         self.lost = 0
         self.done = asyncio.Event()
 
     def event(self, event: AttemptEvent) -> None:
         if isinstance(event, AttemptFinished | AttemptLost):
+            self._engine.acknowledge([event.attempt_id])
             self.left -= 1
             self.lost += isinstance(event, AttemptLost)
             if not self.left:
@@ -60,6 +62,7 @@ def serve_without_sandbox(root: Path) -> None:
     """The worker process."""
     from nadg.domain.blob import Value
     from nadg.sandbox import Ending, Request
+    from nadg.sandbox.policy import GENEROUS
     from nadg.worker.app import create_app
     from nadg.worker.linkdoor import LinkDoor
     from nadg.worker.routes import WorkerParts
@@ -75,7 +78,14 @@ def serve_without_sandbox(root: Path) -> None:
         blobs = BlobFolder(root / "blobs")
         info = WorkerInfo(name=root.name, slots=2, tier=Tier.LANDLOCK)
         runner = Runner(
-            info, sandbox=Nothing(), blobs=blobs, skills={}, clock=SystemClock(), backlog=128, grace_seconds=5
+            info,
+            sandbox=Nothing(),
+            blobs=blobs,
+            skills={},
+            clock=SystemClock(),
+            backlog=128,
+            grace_seconds=5,
+            caps=GENEROUS,
         )
         parts = WorkerParts(runner=runner, blobs=blobs, skills=(), broken_skills={}, sandbox_report={})
         app = create_app(parts, LinkDoor(runner, blobs, secrets.token_hex(8), 5.0), TOKEN, loopback_only=True)
@@ -113,7 +123,7 @@ async def round_trips(url: str, count: int, together: int) -> float:
 
 async def assignments(engine: GridEngine, count: int) -> tuple[float, float]:
     """Attempts a second through fleet, link and runner, and this process's CPU milliseconds for each."""
-    sink = Counting(count)
+    sink = Counting(count, engine)
     run_id = secrets.token_hex(8)
     cpu = time.process_time()
     started = time.perf_counter()

@@ -35,6 +35,7 @@ class Soak:
 
     def event(self, event: AttemptEvent) -> None:
         if isinstance(event, AttemptFinished):
+            self._engine.acknowledge([event.attempt_id])
             self._ends[event.attempt_id].set_result(event.outcome)
         elif isinstance(event, AttemptLost):
             self._ends[event.attempt_id].set_result(event.reason)
