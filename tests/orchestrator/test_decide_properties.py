@@ -63,6 +63,14 @@ class World:
     def step(self) -> None:
         event = self.pending.pop(self.random.randrange(len(self.pending)))
         self.apply(decide(self.run, event))
+        if self.run.started and self.random.random() < self.luck.get("slow", 0):
+            slow = self.random.choice(list(self.run.started))
+            self.apply(decide(self.run, ev.AttemptSlow(attempt_id=slow)))
+        of_shard = Counter(self.run.in_flight.values())
+        assert max(of_shard.values(), default=0) <= 2
+        assert {place for place, count in of_shard.items() if count == 2} == {
+            self.run.in_flight[attempt] for attempt in self.run.twins
+        }
 
     def apply(self, decision: Decision) -> None:
         self.changes.extend(decision.changes)
@@ -125,7 +133,9 @@ def outcome(kind: OutcomeKind) -> Outcome:
 
 
 chances = st.sampled_from([0.0, 0.2, 0.6])
-lucks = st.fixed_dictionaries({"failed": chances, "lost": chances, "twice": chances, "unpreparable": st.just(0.0)})
+lucks = st.fixed_dictionaries(
+    {"failed": chances, "lost": chances, "twice": chances, "slow": chances, "unpreparable": st.just(0.0)}
+)
 
 
 @given(plan=plans(), seed=st.integers(), luck=lucks, window=st.sampled_from([1, 2, 1000]))
@@ -180,7 +190,7 @@ def test_no_subtask_starts_before_its_needs_succeeded(plan: Plan, seed: int, luc
 @given(plan=plans(), seed=st.integers(), after=st.integers(0, 30), deadline=st.booleans())
 @settings(max_examples=200, deadline=None)
 def test_a_cancelled_run_starts_nothing_more_and_ends(plan: Plan, seed: int, after: int, deadline: bool) -> None:
-    world = World(plan, seed, luck={"lost": 0.3})
+    world = World(plan, seed, luck={"lost": 0.3, "slow": 0.5})
     for _ in range(after):
         if world.run.ended or not world.pending:
             break
@@ -199,7 +209,7 @@ def test_a_cancelled_run_starts_nothing_more_and_ends(plan: Plan, seed: int, aft
 @given(plan=plans(), seed=st.integers())
 @settings(max_examples=100, deadline=None)
 def test_without_bad_luck_everything_succeeds(plan: Plan, seed: int) -> None:
-    run = World(plan, seed, luck={}).drive()
+    run = World(plan, seed, luck={"slow": 0.5}).drive()
     assert run.state is RunState.SUCCEEDED
     assert all(subtask.state is SubtaskState.SUCCEEDED for subtask in run.subtasks.values())
 

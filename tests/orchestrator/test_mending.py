@@ -181,6 +181,8 @@ def test_every_run_with_mending_ends(shards: int, repairs: int, seed: int, cured
                     number = run.subtasks["a"].code_number
                     good = ev.AttemptFinished(attempt_id=attempt, outcome=outcome("succeeded"))
                     pending.append(good if number >= cured_at else failed(attempt, f"Error {number}"))
+                    pending.append(ev.AttemptStarted(attempt_id=attempt, worker="w", at=NOW))
+                    pending.append(ev.AttemptSlow(attempt_id=attempt))
                 case cmd.CancelAttempt(attempt_id=attempt):
                     pending.append(ev.AttemptLost(attempt_id=attempt, worker="w", reason="", at=NOW))
                 case cmd.GatherResult():

@@ -14,6 +14,7 @@ from nadg.domain.blob import Value
 from nadg.domain.outcome import Outcome
 from nadg.domain.states import AttemptState, RunState, ShardState, SubtaskState, is_final
 from nadg.orchestrator.growing import add_subtasks, settle_plan
+from nadg.orchestrator.hedge_moves import goes_on_without, hedge, outrun, part
 from nadg.orchestrator.mending import give_up_mending, may_mend, mend_shard, take_code
 from nadg.orchestrator.moves import (
     Decision,
@@ -90,8 +91,8 @@ def _of_an_attempt(run: RunProgress, event: ev.AttemptEvent | ev.AttemptSlow, ma
             _attempt_finished(run, event, made)
         case ev.AttemptLost():
             _attempt_lost(run, event, made)
-        case ev.AttemptSlow():
-            pass  # nothing is tried beside it yet
+        case ev.AttemptSlow(attempt_id=attempt):
+            hedge(run, attempt, made)
 
 
 def _shards_prepared(run: RunProgress, event: ev.ShardsPrepared, made: Decision) -> None:
@@ -117,21 +118,30 @@ def _attempt_started(run: RunProgress, event: ev.AttemptStarted, made: Decision)
 def _attempt_finished(run: RunProgress, event: ev.AttemptFinished, made: Decision) -> None:
     place = run.in_flight.get(event.attempt_id)
     if place is None:
+        run.outrun.discard(event.attempt_id)
         return
     outcome = event.outcome
     subtask, index = run.subtasks[place[0]], place[1]
+    other = part(run, event.attempt_id)
     called_off = subtask.called_off(index)
     crashed = outcome.kind == "crashed"
     if crashed or (outcome.kind == "cancelled" and not called_off):
         begun = crashed or outcome.receipt.ran or event.attempt_id in run.started
         state = AttemptState.CANCELLED if called_off else AttemptState.LOST
         end_attempt(run, event.attempt_id, state, outcome, outcome.reason, made)
-        try_again(run, subtask, index, outcome.receipt.worker, outcome.reason, made, begun=begun)
+        if other is None:
+            try_again(run, subtask, index, outcome.receipt.worker, outcome.reason, made, begun=begun)
+        else:
+            goes_on_without(run, subtask.shards[index], outcome.receipt.worker, begun=begun)
         return
     states = {"succeeded": AttemptState.SUCCEEDED, "cancelled": AttemptState.CANCELLED}
     end_attempt(
         run, event.attempt_id, states.get(outcome.kind, AttemptState.FAILED), outcome, outcome.reason, made
     )
+    if other is not None and outcome.kind == "cancelled":
+        return  # the shard ends with the other
+    if other is not None:
+        outrun(run, other, made)
     if index < subtask.first_shard:
         end_shard(subtask, index, ShardState.CANCELLED, "the subtask was planned anew", made)
     elif outcome.kind == "succeeded":
@@ -147,9 +157,11 @@ def _attempt_finished(run: RunProgress, event: ev.AttemptFinished, made: Decisio
 def _attempt_lost(run: RunProgress, event: ev.AttemptLost, made: Decision) -> None:
     place = run.in_flight.pop(event.attempt_id, None)
     if place is None:
+        run.outrun.discard(event.attempt_id)
         return
     begun = run.started.pop(event.attempt_id, None) is not None
     subtask, index = run.subtasks[place[0]], place[1]
+    other = part(run, event.attempt_id)
     called_off = subtask.called_off(index)
     made.changes.append(
         ch.AttemptChanged(
@@ -160,7 +172,9 @@ def _attempt_lost(run: RunProgress, event: ev.AttemptLost, made: Decision) -> No
             reason=event.reason,
         )
     )
-    if event.worker or called_off:
+    if other is not None:
+        goes_on_without(run, subtask.shards[index], event.worker, begun=begun)
+    elif event.worker or called_off:
         try_again(run, subtask, index, event.worker, event.reason, made, begun=begun)
     else:  # the engine has waited long enough for a worker that could take it
         fail_shard(run, subtask, index, event.reason, made)

@@ -17,15 +17,15 @@ from typing import Protocol
 from nadg.domain import commands as cmd
 from nadg.domain import events as ev
 from nadg.domain.blob import Blobs
-from nadg.domain.changes import AttemptChanged, Change
+from nadg.domain.changes import Change
 from nadg.domain.clock import Clock
 from nadg.domain.errors import LeaseLost
 from nadg.domain.run import Lease, NewRun
 from nadg.domain.skill import SkillSpec
-from nadg.domain.states import is_final
 from nadg.engines.protocol import Engine
 from nadg.orchestrator.decide import decide
 from nadg.orchestrator.effects import Effects
+from nadg.orchestrator.hedge_watch import HedgeWatch
 from nadg.orchestrator.lease_keeping import LeaseStore, keep_lease, watch_cancellation, watch_deadline
 from nadg.orchestrator.model_access import ModelAccess
 from nadg.orchestrator.model_work import ModelWork
@@ -82,6 +82,9 @@ class RunLoop:
         self._mailbox: asyncio.Queue[ev.Event] = asyncio.Queue()
         self._mailbox.put_nowait(ev.RunStarted() if recovered is None else ev.RunResumed())
         self._progress = recovered or create_progress(new.id, new.plan, new.options, skills, planning=new.planning)
+        self._hedging = HedgeWatch(
+            self._progress, clock, free_slots=engine.free_slots, tell=self._mailbox.put_nowait
+        )
         self._models = None
         if models is not None:
             self._models = ModelWork(models, new.command, blobs, clock, self._mailbox.put_nowait)
@@ -107,6 +110,7 @@ class RunLoop:
 
     def event(self, event: ev.AttemptEvent) -> None:
         """Called by the engine."""
+        self._hedging.heard(event)
         self._mailbox.put_nowait(event)
 
     def output(self, attempt_id: str, stream: str, text: str) -> None:
@@ -123,6 +127,8 @@ class RunLoop:
         except BaseException:
             await self._call_everything_off()
             raise
+        finally:
+            self._forget_outrun()
         return self._progress
 
     async def _run_to_the_end(self) -> None:
@@ -146,6 +152,7 @@ class RunLoop:
             tasks.create_task(keep_lease(self._store, self._lease, self._lease_seconds)),
             tasks.create_task(watch_cancellation(self._store, self._new.id, self.cancel)),
             tasks.create_task(watch_deadline(self._new.options, self._created_at, self._clock, self._fail)),
+            tasks.create_task(self._hedging.watch()),
         ]
 
     async def _next_events(self) -> list[ev.Event]:
@@ -163,7 +170,7 @@ class RunLoop:
         changes, commands = self._decide(events)
         if changes:
             await self._store.commit(self._lease, changes)
-            self._engine.acknowledge(_ended_attempts(changes))
+        self._engine.acknowledge(_finished_attempts(events))
         for change in changes:
             self._watcher.changed(self._new.id, change)
         for command in commands:
@@ -196,6 +203,12 @@ class RunLoop:
     def _fail(self, reason: str) -> None:
         self._mailbox.put_nowait(ev.CancelRequested(reason=reason, failed=True))
 
+    def _forget_outrun(self) -> None:
+        """The run is over, or another's: nobody waits for the attempts whose end it did not wait for itself."""
+        outrun = tuple(self._progress.outrun)
+        self._engine.acknowledge(outrun)
+        self._engine.abandon(outrun)
+
     async def _call_everything_off(self) -> None:
         """Leave nothing at the engine, where nobody is known to go on."""
         for attempt_id in tuple(self._progress.in_flight):
@@ -208,6 +221,6 @@ def _cause(group: BaseExceptionGroup[Exception]) -> BaseException:
     return next(lost, group.exceptions[0])
 
 
-def _ended_attempts(changes: Sequence[Change]) -> list[str]:
-    """Attempts whose end is among the changes."""
-    return [one.attempt_id for one in changes if isinstance(one, AttemptChanged) and is_final(one.state)]
+def _finished_attempts(events: Sequence[ev.Event]) -> list[str]:
+    """Attempts whose end was told: it is in store now, or another end of the attempt was there before."""
+    return [one.attempt_id for one in events if isinstance(one, ev.AttemptFinished)]

@@ -112,9 +112,7 @@ def try_again(
     if subtask.called_off(index):
         end_shard(subtask, index, ShardState.CANCELLED, reason, made)
         return
-    shard.losses += begun
-    if worker and worker not in shard.lost_workers:
-        shard.lost_workers = (*shard.lost_workers, worker)
+    note_loss(shard, worker, begun=begun)
     given_up = gives_up_because(run, subtask, shard, reason, begun=begun)
     if given_up:
         fail_shard(run, subtask, index, given_up, made)
@@ -122,6 +120,13 @@ def try_again(
     run.retries += begun
     move_shard(subtask, index, ShardState.QUEUED, reason, made)
     subtask.queued.appendleft(index)
+
+
+def note_loss(shard: ShardProgress, worker: str, *, begun: bool) -> None:
+    """An attempt of it was lost: the next one goes elsewhere."""
+    shard.losses += begun
+    if worker and worker not in shard.lost_workers:
+        shard.lost_workers = (*shard.lost_workers, worker)
 
 
 def fail_shard(run: RunProgress, subtask: SubtaskProgress, index: int, reason: str, made: Decision) -> None:

@@ -98,6 +98,10 @@ class RunProgress:
     """Attempts at the engine: attempt id to (subtask id, shard index)."""
     started: dict[str, str] = field(default_factory=dict)
     """Those of them that have begun: attempt id to worker."""
+    twins: dict[str, str] = field(default_factory=dict)
+    """Where two attempts of a shard are under way: each to the other."""
+    outrun: set[str] = field(default_factory=set)
+    """Attempts that are over because the other one of their shard was quicker; the engine may not know it yet."""
     retries: int = 0
     """How often a shard went on after an attempt of it that had begun was lost; see `retry_budget`."""
     stopping: RunState | None = None

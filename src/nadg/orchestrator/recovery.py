@@ -16,6 +16,7 @@ from nadg.domain.run import AttemptRecord, RunRecord, ShardRecord, SubtaskRecord
 from nadg.domain.skill import SkillSpec
 from nadg.domain.states import AttemptState, RunState, ShardState, SubtaskState, is_final
 from nadg.orchestrator.decide import NULL
+from nadg.orchestrator.hedge_moves import pair_up
 from nadg.orchestrator.mending import begin_mending, failure_of
 from nadg.orchestrator.progress import RunProgress, ShardProgress, SubtaskProgress, create_progress, create_subtask
 from nadg.store.api import StoredEvent
@@ -37,6 +38,7 @@ def recovered_progress(
     _read_plan_events(run, plan_events)
     for one in record.subtasks:
         _fill(run, run.subtasks[one.id], one)
+    pair_up(run)
     _infer_stop(run, cancel_requested=record.cancel_requested)
     return run
 
