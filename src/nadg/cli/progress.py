@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from nadg.domain.assignment import Merge
 from nadg.domain.changes import (
+    AttemptAdded,
     AttemptChanged,
     Change,
     PlannedSubtask,
@@ -38,6 +39,8 @@ class SubtaskProgress:
     shards_done: int = 0
     shards_failed: int = 0
     lost_attempts: int = 0
+    hedges: int = 0
+    """Attempts that were made because another one of the shard was slow."""
     running: dict[str, str] = field(default_factory=dict)
     """Attempt id to worker, for attempts that run right now."""
     workers: set[str] = field(default_factory=set)
@@ -95,6 +98,9 @@ class RunProgress:
                 return self._shard_changed(change)
             case AttemptChanged():
                 return self._attempt_changed(change, now)
+            case AttemptAdded():
+                self.subtasks[change.subtask_id].hedges += change.hedge
+                return self.subtasks[change.subtask_id]
             case SubtasksAdded(subtasks=added):
                 self.subtasks |= {one.id: _planned(one) for one in added}
                 return None

@@ -99,6 +99,10 @@ BudgetTokensOption = Annotated[
 NoCacheOption = Annotated[
     bool, typer.Option("--no-cache", help="Take no answer of a model that was given to an earlier run.")
 ]
+NoHedgeOption = Annotated[
+    bool,
+    typer.Option("--no-hedge", help="Try no shard a second time because its first attempt is slow."),
+]
 RepairOption = Annotated[
     int | None,
     typer.Option(

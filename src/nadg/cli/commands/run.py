@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -18,6 +19,7 @@ from nadg.cli.commands.arguments import (
     MinSandboxOption,
     ModelOption,
     NoCacheOption,
+    NoHedgeOption,
     OutOption,
     PlannerOption,
     PlanOption,
@@ -31,6 +33,9 @@ from nadg.cli.commands.arguments import (
 from nadg.cli.failure import before_a_run
 from nadg.domain.errors import UserError
 from nadg.domain.tier import Tier, strongest
+
+if TYPE_CHECKING:
+    from nadg.domain.run import RunOptions
 
 
 def run(  # each option of the command is a parameter
@@ -52,6 +57,7 @@ def run(  # each option of the command is a parameter
     budget_usd: BudgetUsdOption = None,
     budget_tokens: BudgetTokensOption = None,
     no_cache: NoCacheOption = False,
+    no_hedge: NoHedgeOption = False,
     repair: RepairOption = None,
 ) -> None:
     """Plan a command, run it on the grid, and show the answer.
@@ -63,7 +69,6 @@ def run(  # each option of the command is a parameter
         from nadg.cli.configuration import read_settings
         from nadg.cli.session import RunRequest, carry_out
         from nadg.cli.wishes import checked_wishes
-        from nadg.domain.run import RunOptions
 
         settings = read_settings()
         tier = tier_of_run(min_sandbox, settings.min_sandbox)
@@ -84,7 +89,7 @@ def run(  # each option of the command is a parameter
             inputs=tuple(inputs or ()),
             out=out,
             workers=workers,
-            options=RunOptions(timeout_seconds=timeout, continue_on_failure=continue_on_failure, min_sandbox=tier),
+            options=_options(timeout, tier, continue_on_failure=continue_on_failure, hedge=not no_hedge),
             wishes=wishes,
             review=review,
             yes=yes,
@@ -93,6 +98,14 @@ def run(  # each option of the command is a parameter
             quiet=quiet,
         )
     raise typer.Exit(asyncio.run(carry_out(settings, request)))
+
+
+def _options(timeout: float | None, tier: Tier, *, continue_on_failure: bool, hedge: bool) -> RunOptions:
+    from nadg.domain.run import RunOptions
+
+    return RunOptions(
+        timeout_seconds=timeout, continue_on_failure=continue_on_failure, min_sandbox=tier, hedge=hedge
+    )
 
 
 def tier_of_run(asked: Tier | None, policy: Tier) -> Tier:

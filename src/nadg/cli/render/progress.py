@@ -146,7 +146,11 @@ def _worker_facts(one: SubtaskProgress) -> list[str]:
     facts = [counted(len(one.workers), "worker")] if one.workers else []
     if one.lost_attempts:
         facts.append(f"{counted(one.lost_attempts, 'attempt')} lost")
-    return facts
+    return [*facts, *_hedge_facts(one)]
+
+
+def _hedge_facts(one: SubtaskProgress) -> list[str]:
+    return [f"{counted(one.hedges, 'slow shard')} tried twice"] if one.hedges else []
 
 
 def _token_facts(one: SubtaskProgress) -> list[str]:
@@ -156,7 +160,7 @@ def _token_facts(one: SubtaskProgress) -> list[str]:
 def _running_facts(one: SubtaskProgress) -> list[str]:
     if one.running:
         busy = len(one.busy_workers())
-        return [f"on {counted(busy, 'worker')}" if busy else "asking a model"]
+        return [f"on {counted(busy, 'worker')}" if busy else "asking a model", *_hedge_facts(one)]
     return _worker_facts(one) if is_final(one.state) else []
 
 

@@ -15,7 +15,7 @@ from nadg.domain.assignment import Merge
 from nadg.domain.file_names import shown_name
 from nadg.domain.outcome import Receipt
 from nadg.domain.run import AttemptRecord, RunRecord, SubtaskRecord
-from nadg.domain.states import ShardState
+from nadg.domain.states import AttemptState, ShardState
 from nadg.domain.worker import MASTER
 
 SHOWN_DETAILS = 5
@@ -60,20 +60,25 @@ def files_table(record: RunRecord) -> Table | None:
 
 
 def note_lines(record: RunRecord) -> list[str]:
-    """What workers had to tell of attempts beside how they ended, safe to print; each once, with how often."""
-    found = Counter(
-        (one.id, note)
-        for one in record.subtasks
-        for attempt in attempts_of(one)
-        if attempt.outcome is not None
-        for note in attempt.outcome.notes
-    )
+    """What is to be told of attempts beside how their shards ended, safe to print; each once, with how often."""
+    found = Counter((one.id, note) for one in record.subtasks for note in _notes(one))
     lines = [
         f"{subtask}: {one_line(note, 200)}" + (f" ({count} attempts)" if count > 1 else "")
         for (subtask, note), count in found.items()
     ]
     more = len(lines) - SHOWN_NOTES
     return [*lines[:SHOWN_NOTES], *([f"… and {counted(more, 'more note')}"] if more > 0 else [])]
+
+
+def _notes(subtask: SubtaskRecord) -> Iterator[str]:
+    """What workers noted, and which attempts were called off though their shard was not."""
+    for shard in subtask.shards:
+        for attempt in shard.attempts:
+            if attempt.outcome is not None:
+                yield from attempt.outcome.notes
+            if attempt.state is AttemptState.CANCELLED and shard.state is not ShardState.CANCELLED:
+                where = f" on {attempt.worker}" if attempt.worker else ""
+                yield f"an attempt{where} was cancelled: {attempt.reason}"
 
 
 def failure_details(record: RunRecord) -> list[str]:
