@@ -86,6 +86,8 @@ class World:
             case cmd.Dispatch(attempt_id=attempt_id):
                 self.dispatched.append(attempt_id)
                 return self.end_of(attempt_id)
+            case cmd.CancelAttempt(attempt_id=attempt_id) if self.random.random() < 0.5:
+                return [ev.AttemptFinished(attempt_id=attempt_id, outcome=outcome("cancelled"))]
             case _:
                 return []
 
