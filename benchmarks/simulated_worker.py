@@ -95,6 +95,12 @@ class SimulatedWorker:
         self._held: dict[str, _Held] = {}
         self._waiting: deque[_Held] = deque()
         self._session: Session | None = None
+        self._empty = asyncio.Event()
+        self._empty.set()
+
+    async def wait_empty(self) -> None:
+        """Return when nothing is here that waits, runs or is not acknowledged."""
+        await self._empty.wait()
 
     async def serve(self, socket: ServerConnection) -> None:
         """From the opening of a link to its end."""
@@ -122,6 +128,8 @@ class SimulatedWorker:
             case Ack(attempt_ids=attempts):
                 for attempt in attempts:
                     self._held.pop(attempt, None)
+                if not self._held:
+                    self._empty.set()
             case Adopt(run_id=run_id, term=term):
                 mine = [one for one in self._held if one.startswith(f"{run_id}/")]
                 started = tuple(one for one in mine if self._held[one].begun is not None)
@@ -137,6 +145,7 @@ class SimulatedWorker:
             self._say(Refused(attempt_id=assignment.attempt_id, why="busy"))
             return
         held = self._held[assignment.attempt_id] = _Held(assignment=assignment)
+        self._empty.clear()
         self._waiting.append(held)
         self._fill_slots()
 
