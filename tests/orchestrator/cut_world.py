@@ -44,6 +44,8 @@ class Scene:
     options: RunOptions
     lost: float = 0.0
     """How likely an attempt is lost rather than finished, and how likely each is gone when a master is."""
+    slow: float = 0.0
+    """How likely an attempt that has begun is found slow at each step."""
     cancel: ev.CancelRequested | None = None
     cancel_at: int = 0
     """Before which turn."""
@@ -119,6 +121,9 @@ class CutWorld:
         told = any(isinstance(one, ev.SubtasksPlanned | ev.PlanFinished) for one in self.mailbox.events)
         if self.script and not told and (not (busy or self.mailbox.events) or self.random.random() < 0.1):
             self.mailbox.events.append(self.script.pop(0))
+        if not any(isinstance(one, ev.AttemptSlow) for one in self.mailbox.events):
+            slow = [one for one in self.run.started if self.random.random() < self.scene.slow]
+            self.mailbox.events.extend(ev.AttemptSlow(attempt_id=one) for one in slow)
         if self.mailbox.events:
             self.turn()
         else:

@@ -49,7 +49,8 @@ windows = st.sampled_from([1, 2, 1000])
 
 def require_same(live: RunProgress, found: RunProgress) -> None:
     """What was read back is what the last owner had in its head when it stored it."""
-    for name in ("state", "options", "in_flight", "started", "retries", "stopping", "stop_reason", "dropped"):
+    exact = ["state", "options", "in_flight", "started", "twins", "retries", "stopping", "stop_reason", "dropped"]
+    for name in exact:
         assert getattr(found, name) == getattr(live, name), name
     assert found.planning == live.planning
     assert found.plan.answer_id == live.plan.answer_id or live.planning or live.stopping
@@ -127,7 +128,8 @@ def test_a_run_ends_as_it_would_have_ended(
     plan: tuple[Subtask, ...], seed: int, cuts: set[int], lost: float, window: int, compose: bool
 ) -> None:
     options = RunOptions(max_retries=10_000, compose_answer=compose)
-    check(Scene(begun=plan, final=Plan(subtasks=plan), options=options, lost=lost, window=window), seed, cuts)
+    scene = Scene(begun=plan, final=Plan(subtasks=plan), options=options, lost=lost, slow=0.2, window=window)
+    check(scene, seed, cuts)
 
 
 @given(plan=subtasks(bad=3), seed=st.integers(), cuts=cut_turns, repairs=st.integers(0, 2), window=windows)
@@ -136,7 +138,8 @@ def test_code_is_mended_as_often_as_it_would_have_been(
     plan: tuple[Subtask, ...], seed: int, cuts: set[int], repairs: int, window: int
 ) -> None:
     options = RunOptions(max_retries=10_000, max_repairs=repairs)
-    check(Scene(begun=plan, final=Plan(subtasks=plan), options=options, lost=0.1, window=window), seed, cuts)
+    scene = Scene(begun=plan, final=Plan(subtasks=plan), options=options, lost=0.1, slow=0.2, window=window)
+    check(scene, seed, cuts)
 
 
 @given(begun=subtasks(bad=1), final=subtasks(bad=1), seed=st.integers(), cuts=cut_turns, repairs=st.just(1))
@@ -145,7 +148,8 @@ def test_a_plan_that_grows_and_is_planned_anew(
     begun: tuple[Subtask, ...], final: tuple[Subtask, ...], seed: int, cuts: set[int], repairs: int
 ) -> None:
     options = RunOptions(max_retries=10_000, max_repairs=repairs)
-    check_final(Scene(begun=begun, final=Plan(goal="g", subtasks=final), options=options, lost=0.1), seed, cuts)
+    scene = Scene(begun=begun, final=Plan(goal="g", subtasks=final), options=options, lost=0.1, slow=0.2)
+    check_final(scene, seed, cuts)
 
 
 def check_final(scene: Scene, seed: int, cuts: set[int]) -> None:

@@ -11,6 +11,7 @@ from nadg.domain.plan import Foreach, PromptWork, SkillWork, Subtask
 from nadg.domain.run import RunOptions
 from nadg.domain.states import SubtaskState
 from nadg.domain.tier import Tier, strongest
+from nadg.orchestrator.hedge_moves import avoided_workers
 from nadg.orchestrator.pieces import find_file
 from nadg.orchestrator.progress import RunProgress, SubtaskProgress
 from nadg.orchestrator.prompt_parts import PromptAssignment
@@ -22,7 +23,7 @@ def build_assignment(
 ) -> Assignment:
     """Everything for one attempt, under a lease of this term. Raises UserError where an artifact was not made."""
     subtask = run.subtasks[command.subtask_id]
-    lost_workers = subtask.shards[command.shard_index].lost_workers
+    shard = subtask.shards[command.shard_index]
     met, missing = _needs(run, subtask)
     return Assignment(
         attempt_id=command.attempt_id,
@@ -35,7 +36,9 @@ def build_assignment(
         limits=subtask.spec.limits,
         min_tier=demanded_tier(subtask.spec, run.options),
         labels=subtask.spec.labels,
-        avoid_workers=command.avoid_workers if isinstance(command, Dispatch) else lost_workers,
+        avoid_workers=command.avoid_workers
+        if isinstance(command, Dispatch)
+        else avoided_workers(run, shard, command.attempt_id),
         term=term,
     )
 

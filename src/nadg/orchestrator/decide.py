@@ -132,7 +132,7 @@ def _attempt_finished(run: RunProgress, event: ev.AttemptFinished, made: Decisio
         if other is None:
             try_again(run, subtask, index, outcome.receipt.worker, outcome.reason, made, begun=begun)
         else:
-            goes_on_without(run, subtask.shards[index], outcome.receipt.worker, begun=begun)
+            goes_on_without(run, subtask, index, outcome.receipt.worker, begun=begun)
         return
     states = {"succeeded": AttemptState.SUCCEEDED, "cancelled": AttemptState.CANCELLED}
     end_attempt(
@@ -173,7 +173,7 @@ def _attempt_lost(run: RunProgress, event: ev.AttemptLost, made: Decision) -> No
         )
     )
     if other is not None:
-        goes_on_without(run, subtask.shards[index], event.worker, begun=begun)
+        goes_on_without(run, subtask, index, event.worker, begun=begun)
     elif event.worker or called_off:
         try_again(run, subtask, index, event.worker, event.reason, made, begun=begun)
     else:  # the engine has waited long enough for a worker that could take it

@@ -12,7 +12,7 @@ from nadg.domain.ids import attempt_id
 from nadg.domain.plan import PromptWork
 from nadg.domain.states import AttemptState
 from nadg.orchestrator.moves import Decision, note_loss
-from nadg.orchestrator.progress import RunProgress, ShardProgress
+from nadg.orchestrator.progress import RunProgress, ShardProgress, SubtaskProgress
 from nadg.orchestrator.retry import has_tries_left
 
 QUICKER = "another attempt of it was quicker"
@@ -49,11 +49,16 @@ def hedge(run: RunProgress, attempt: str, made: Decision) -> None:
     made.changes.append(
         ch.AttemptAdded(attempt_id=second, subtask_id=subtask_id, index=index, number=shard.tries, hedge=True)
     )
-    slow = run.started[attempt]
-    avoid = shard.lost_workers if slow in shard.lost_workers else (*shard.lost_workers, slow)
+    avoid = avoided_workers(run, shard, second)
     made.commands.append(
         cmd.Dispatch(attempt_id=second, subtask_id=subtask_id, shard_index=index, avoid_workers=avoid)
     )
+
+
+def avoided_workers(run: RunProgress, shard: ShardProgress, attempt: str) -> tuple[str, ...]:
+    """Where this attempt of the shard should not run: on workers that lost it, and where the other one runs."""
+    slow = run.started.get(run.twins.get(attempt, ""), "")
+    return shard.lost_workers if not slow or slow in shard.lost_workers else (*shard.lost_workers, slow)
 
 
 def part(run: RunProgress, attempt: str) -> str | None:
@@ -64,10 +69,11 @@ def part(run: RunProgress, attempt: str) -> str | None:
     return other
 
 
-def goes_on_without(run: RunProgress, shard: ShardProgress, worker: str, *, begun: bool) -> None:
+def goes_on_without(run: RunProgress, subtask: SubtaskProgress, index: int, worker: str, *, begun: bool) -> None:
     """One of two attempts was lost: the shard is not tried again, for the other is under way."""
-    note_loss(shard, worker, begun=begun)
-    run.retries += begun
+    if not subtask.called_off(index):
+        note_loss(subtask.shards[index], worker, begun=begun)
+        run.retries += begun
 
 
 def outrun(run: RunProgress, attempt: str, made: Decision) -> None:

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from nadg.domain import events as ev
 from nadg.domain.clock import Clock
 from nadg.orchestrator.hedge_moves import may_hedge
-from nadg.orchestrator.hedging import Durations, slow_attempts
-from nadg.orchestrator.progress import RunProgress, SubtaskProgress
+from nadg.orchestrator.hedging import slow_attempts
+from nadg.orchestrator.progress import RunProgress
 
 LOOK_SECONDS = 1.0
 
@@ -27,8 +27,6 @@ class HedgeWatch:
     ) -> None:
         self._run, self._clock, self._free_slots, self._tell = run, clock, free_slots, tell
         self._begun: dict[str, float] = {}
-        self._durations: dict[tuple[str, int], Durations] = {}
-        """By subtask and how often it was planned anew: then it is other work."""
 
     def heard(self, event: ev.AttemptEvent) -> None:
         """Learn from what the engine reports, before it is decided upon."""
@@ -70,21 +68,13 @@ class HedgeWatch:
             subtask_id, index = self._run.in_flight[attempt]
             subtask = self._run.subtasks[subtask_id]
             if subtask_id not in bounds:
-                known = self._durations.get((subtask_id, subtask.definition))
+                known = self._run.durations.get((subtask_id, subtask.definition))
                 bounds[subtask_id] = None if known is None else known.bound(len(subtask.current_shards))
-            if _is_alike(subtask, index):
+            if subtask.is_like_others(index):
                 # One that another master saw begin runs at least since it was first seen here.
                 yield attempt, now - self._begun.setdefault(attempt, now), bounds[subtask_id]
 
     def _learn(self, attempt: str, seconds: float) -> None:
         place = self._run.in_flight.get(attempt)
-        if place is None:
-            return
-        subtask = self._run.subtasks[place[0]]
-        if _is_alike(subtask, place[1]):
-            self._durations.setdefault((place[0], subtask.definition), Durations()).add(seconds)
-
-
-def _is_alike(subtask: SubtaskProgress, index: int) -> bool:
-    """Whether this shard is like most of its subtask: not a merge, nor of an earlier definition."""
-    return index != subtask.merge_index and index >= subtask.first_shard
+        if place is not None:
+            self._run.learn_duration(self._run.subtasks[place[0]], place[1], seconds)

@@ -18,7 +18,10 @@ KEPT_SAMPLES = 1000
 
 
 class Durations:
-    """How long the attempts of one subtask took that succeeded, in seconds of the master's monotonic clock."""
+    """How long the attempts of one subtask took that succeeded, in seconds.
+
+    By the master's monotonic clock; those that another master saw, by the clock of the worker that ran them.
+    """
 
     def __init__(self) -> None:
         self._newest: deque[float] = deque(maxlen=KEPT_SAMPLES)

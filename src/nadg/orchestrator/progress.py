@@ -12,6 +12,7 @@ from nadg.domain.plan import Plan, PythonWork, SkillWork, Subtask
 from nadg.domain.run import RunOptions
 from nadg.domain.skill import SkillSpec
 from nadg.domain.states import RunState, ShardState, SubtaskState, is_final
+from nadg.orchestrator.hedging import Durations
 
 DEFAULT_MAX_IN_FLIGHT = 1000
 """Attempts of one run that the engine may hold at a time; the rest wait here, where they cost nothing."""
@@ -72,6 +73,10 @@ class SubtaskProgress:
         """Those that the present definition made."""
         return self.shards[self.first_shard :] if self.first_shard else self.shards
 
+    def is_like_others(self, index: int) -> bool:
+        """Whether this shard does what most do: it is no merge of the others, nor of an earlier definition."""
+        return index != self.merge_index and index >= self.first_shard
+
     def called_off(self, index: int) -> bool:
         """Whether nobody wants the outcome of this shard any more."""
         return index < self.first_shard or is_final(self.state)
@@ -102,6 +107,8 @@ class RunProgress:
     """Where two attempts of a shard are under way: each to the other."""
     outrun: set[str] = field(default_factory=set)
     """Attempts that are over because the other one of their shard was quicker; the engine may not know it yet."""
+    durations: dict[tuple[str, int], Durations] = field(default_factory=dict)
+    """How long attempts take, by subtask and by how often it was planned anew: then it is other work."""
     retries: int = 0
     """How often a shard went on after an attempt of it that had begun was lost; see `retry_budget`."""
     stopping: RunState | None = None
@@ -111,6 +118,11 @@ class RunProgress:
     @property
     def ended(self) -> bool:
         return is_final(self.state)
+
+    def learn_duration(self, subtask: SubtaskProgress, index: int, seconds: float) -> None:
+        """An attempt of this shard succeeded after so long; kept where others of its subtask are like it."""
+        if subtask.is_like_others(index):
+            self.durations.setdefault((subtask.spec.id, subtask.definition), Durations()).add(seconds)
 
     def continues(self, subtask: SubtaskProgress) -> bool:
         """Whether the run goes on when this subtask fails."""

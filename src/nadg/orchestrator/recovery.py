@@ -82,6 +82,8 @@ def _fill(run: RunProgress, subtask: SubtaskProgress, record: SubtaskRecord) -> 
     subtask.open_shards = sum(not is_final(subtask.shards[index].state) for index in current)
     if is_final(subtask.state):
         return
+    for shard in record.shards:
+        _learn_duration(run, subtask, shard)
     waiting = [index for index in current if subtask.shards[index].state is ShardState.QUEUED]
     subtask.queued.extend(sorted(waiting, key=lambda index: not subtask.shards[index].tries))
     raised = next(_mended(run, subtask, record.shards[subtask.first_shard :]), None)
@@ -104,9 +106,25 @@ def _shard(run: RunProgress, subtask: SubtaskProgress, record: ShardRecord) -> S
             shard.code_number = max(0, subtask.code_number - 1)
         if attempt.state is AttemptState.RUNNING:
             run.started[attempt.id] = attempt.worker
-    given_up = record.state is ShardState.FAILED and bool(record.attempts) and _counts_as_loss(record.attempts[-1])
+    last = _ended_last(record)
+    given_up = record.state is ShardState.FAILED and last is not None and _counts_as_loss(last)
     run.retries += shard.losses - given_up
     return shard
+
+
+def _ended_last(record: ShardRecord) -> AttemptRecord | None:
+    """The attempt after whose end a shard waits or failed: of two that ran side by side, that with its reason."""
+    ended = [one for one in record.attempts if one.state in (AttemptState.FAILED, AttemptState.LOST)]
+    named = (one for one in reversed(ended[-2:]) if one.reason and one.reason in record.reason)
+    return next(named, ended[-1] if ended else None)
+
+
+def _learn_duration(run: RunProgress, subtask: SubtaskProgress, record: ShardRecord) -> None:
+    """What takes far longer than this is slow; an outcome that was made for an earlier run says nothing of it."""
+    last = record.attempts[-1].outcome if record.attempts else None
+    if last is not None and last.kind == "succeeded" and not last.receipt.reused_from:
+        seconds = (last.receipt.finished_at - last.receipt.started_at).total_seconds()
+        run.learn_duration(subtask, record.index, max(0.0, seconds))
 
 
 def _counts_as_loss(attempt: AttemptRecord) -> bool:
@@ -120,7 +138,8 @@ def _mended(run: RunProgress, subtask: SubtaskProgress, shards: Sequence[ShardRe
     if subtask.code_number >= run.options.max_repairs:
         return
     for shard in shards:
-        last = shard.attempts[-1].outcome if shard.attempts else None
+        ended = _ended_last(shard)
+        last = ended.outcome if ended is not None else None
         waits = shard.state is ShardState.QUEUED and last is not None and last.kind == "failed"
         if waits and last is not None and failure_of(last.reason) not in subtask.failures:
             yield last
