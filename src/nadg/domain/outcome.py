@@ -42,8 +42,8 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def ran(self) -> bool:
-        """Whether a process was made for it: not where it was cancelled or refused while it waited."""
-        return self.exit_code is not None
+        """Whether a process was made for it: not where it was over while it waited, or taken from elsewhere."""
+        return self.exit_code is not None and not self.reused_from
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,3 +62,10 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     stderr_tail: str = ""
     notes: tuple[str, ...] = ()
     """Things worth telling: a file that was not collected and why, output that was cut."""
+
+    def blobs(self) -> dict[str, int]:
+        """Every blob it refers to, SHA-256 to size."""
+        found = {file.blob.sha256: file.blob.size for file in self.artifacts}
+        if self.result is not None and self.result.blob is not None:
+            found[self.result.blob.sha256] = self.result.blob.size
+        return found

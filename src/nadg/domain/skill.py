@@ -54,6 +54,8 @@ class SkillSpec(msgspec.Struct, frozen=True, kw_only=True):
     """The artifact of `produces` that later table skills should read instead of the original input."""
     tolerates_missing: bool = False
     """Whether it still makes sense when a subtask it needs has failed with `on_failure: continue`."""
+    cacheable: bool = True
+    """Whether what it gave once may serve for equal work: not where it reads the time or draws lots."""
 
     def parameter(self, name: str) -> Parameter | None:
         return next((one for one in self.parameters if one.name == name), None)

@@ -8,10 +8,27 @@ from typing import Self
 
 from nadg.domain.assignment import Assignment
 from nadg.domain.clock import Clock
-from nadg.engines.fake_workers import FAKE_WORKER, Carrier, FakeWorkers, Say, WorkerGone, create_fake_outcome
+from nadg.engines.fake_workers import (
+    FAKE_ENVIRONMENT,
+    FAKE_WORKER,
+    Carrier,
+    FakeWorkers,
+    Say,
+    WorkerGone,
+    create_fake_outcome,
+)
 from nadg.engines.protocol import AttemptSink
 
-__all__ = ["FAKE_WORKER", "Carrier", "FakeEngine", "FakeWorkers", "Say", "WorkerGone", "create_fake_outcome"]
+__all__ = [
+    "FAKE_ENVIRONMENT",
+    "FAKE_WORKER",
+    "Carrier",
+    "FakeEngine",
+    "FakeWorkers",
+    "Say",
+    "WorkerGone",
+    "create_fake_outcome",
+]
 
 
 class FakeEngine:
@@ -20,8 +37,10 @@ class FakeEngine:
     `FakeEngine.over(workers)` is one of several masters of the same workers, which outlive it.
     """
 
-    def __init__(self, carry: Carrier, clock: Clock, *, slots: int = 4) -> None:
-        self.workers = FakeWorkers(carry, clock, slots=slots)
+    def __init__(
+        self, carry: Carrier, clock: Clock, *, slots: int = 4, environment: str = FAKE_ENVIRONMENT
+    ) -> None:
+        self.workers = FakeWorkers(carry, clock, slots=slots, environment=environment)
         self._owns_workers = True
         self.submitted: list[Assignment] = []
         """Everything that was submitted, in order."""
@@ -69,6 +88,9 @@ class FakeEngine:
 
     def free_slots(self, assignment_like: str) -> int:
         return self.workers.free_slots()
+
+    def environments(self) -> frozenset[str]:
+        return frozenset([self.workers.environment] if self.workers.environment else [])
 
     async def cancel(self, attempt_id: str) -> None:
         self.workers.cancel(attempt_id, self)

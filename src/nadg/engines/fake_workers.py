@@ -19,6 +19,7 @@ from nadg.engines.leaving import leave_tasks
 from nadg.engines.protocol import AttemptSink
 
 FAKE_WORKER = "fake"
+FAKE_ENVIRONMENT = "fake-environment"
 
 
 class WorkerGone(Exception):
@@ -50,8 +51,10 @@ class _Held:
 class FakeWorkers:
     """Carries the attempts of one or more engines in so many slots. An async context manager."""
 
-    def __init__(self, carry: Carrier, clock: Clock, *, slots: int = 4) -> None:
-        self.carry, self.clock = carry, clock
+    def __init__(
+        self, carry: Carrier, clock: Clock, *, slots: int = 4, environment: str = FAKE_ENVIRONMENT
+    ) -> None:
+        self.carry, self.clock, self.environment = carry, clock, environment
         self._slots, self._room = slots, asyncio.Semaphore(slots)
         self._tasks = asyncio.TaskGroup()
         self._held: dict[str, _Held] = {}
@@ -158,6 +161,7 @@ def create_fake_outcome(
     result: bytes = b"null",
     per_item: bool = False,
     reason: str = "",
+    environment: str = FAKE_ENVIRONMENT,
 ) -> Outcome:
     """An outcome as a worker would report it; `result` is encoded JSON."""
     at = clock.now()
@@ -169,6 +173,7 @@ def create_fake_outcome(
         started_at=at,
         finished_at=at,
         exit_code=0 if kind == "succeeded" else 1,
+        environment=environment,
     )
     value = Value(inline=result) if kind == "succeeded" else None
     return Outcome(kind=kind, receipt=receipt, reason=reason, result=value, per_item=per_item)

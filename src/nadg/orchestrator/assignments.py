@@ -28,7 +28,7 @@ def build_assignment(
     return Assignment(
         attempt_id=command.attempt_id,
         job=_job(subtask),
-        piece=_piece(subtask, command.shard_index),
+        piece=piece_of(subtask, command.shard_index),
         inputs=tuple(find_file(run, name, inputs) for name in subtask.spec.inputs),
         needs={need.spec.id: need.result for need in met if need.result is not None},
         needs_files={need.spec.id: need.artifacts for need in met if need.artifacts},
@@ -59,7 +59,7 @@ def build_prompt(
         attempt_id=command.attempt_id,
         subtask_id=subtask.spec.id,
         work=subtask.spec.work,
-        piece=_piece(subtask, command.shard_index),
+        piece=piece_of(subtask, command.shard_index),
         inputs=tuple(find_file(run, name, inputs) for name in subtask.spec.inputs),
         needs={need.spec.id: need.result for need in met if need.result is not None and need.spec.id != listed},
         missing=missing,
@@ -94,7 +94,8 @@ def _job(subtask: SubtaskProgress) -> Job:
             return Code(code=subtask.code)
 
 
-def _piece(subtask: SubtaskProgress, index: int) -> Piece:
+def piece_of(subtask: SubtaskProgress, index: int) -> Piece:
+    """The piece of a shard; of one that merges, with what the shards before it gave."""
     shard = subtask.shards[index]
     if not isinstance(shard.piece, Merge):
         return shard.piece

@@ -160,6 +160,7 @@ def _attempt_lost(run: RunProgress, event: ev.AttemptLost, made: Decision) -> No
         run.outrun.discard(event.attempt_id)
         return
     begun = run.started.pop(event.attempt_id, None) is not None
+    run.cache_keys.pop(event.attempt_id, None)
     subtask, index = run.subtasks[place[0]], place[1]
     other = part(run, event.attempt_id)
     called_off = subtask.called_off(index)

@@ -30,13 +30,14 @@ from nadg.orchestrator.lease_keeping import LeaseStore, keep_lease, watch_cancel
 from nadg.orchestrator.model_access import ModelAccess
 from nadg.orchestrator.model_work import ModelWork
 from nadg.orchestrator.progress import RunProgress, create_progress
+from nadg.orchestrator.reuse import OutcomeStore, Reuse
 
 BUSY_IN_FLIGHT = 32
 """With so many attempts under way, events are let gather for a moment: fewer, larger transactions."""
 BUSY_GATHER_SECONDS = 0.02
 
 
-class RunStore(LeaseStore, Protocol):
+class RunStore(LeaseStore, OutcomeStore, Protocol):
     """What the loop needs of the store."""
 
     async def commit(self, lease: Lease, changes: Sequence[Change]) -> int: ...
@@ -88,12 +89,14 @@ class RunLoop:
         self._models = None
         if models is not None:
             self._models = ModelWork(models, new.command, blobs, clock, self._mailbox.put_nowait)
+        inputs = tuple(file.ref for file in new.inputs)
+        self._reuse = Reuse(store, engine.environments, blobs, inputs)
         self._effects = Effects(
             self._progress,
             term=lease.term,
             engine=engine,
             sink=self,
-            inputs=tuple(file.ref for file in new.inputs),
+            inputs=inputs,
             blobs=blobs,
             clock=clock,
             models=self._models,
@@ -173,8 +176,12 @@ class RunLoop:
         self._engine.acknowledge(_finished_attempts(events))
         for change in changes:
             self._watcher.changed(self._new.id, change)
+        reused = await self._reuse.look_up(self._progress, commands)
         for command in commands:
-            await self._effects.carry_out(command, tasks)
+            if isinstance(command, cmd.Dispatch) and command.attempt_id in reused:
+                self._mailbox.put_nowait(reused[command.attempt_id])
+            else:
+                await self._effects.carry_out(command, tasks)
         self._effects.end_vain_mending()
 
     def _decide(self, events: Sequence[ev.Event]) -> tuple[list[Change], list[cmd.Command]]:

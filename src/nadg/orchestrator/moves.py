@@ -21,6 +21,7 @@ from nadg.domain.states import (
     is_final,
     require_move,
 )
+from nadg.orchestrator.cache_key import key_to_store
 from nadg.orchestrator.progress import RunProgress, ShardProgress, SubtaskProgress
 from nadg.orchestrator.retry import gives_up_because
 
@@ -48,7 +49,7 @@ def end_attempt(
 ) -> None:
     del run.in_flight[attempt]
     run.started.pop(attempt, None)
-    receipt = outcome.receipt
+    receipt, key = outcome.receipt, run.cache_keys.pop(attempt, "")
     made.changes.append(
         ch.AttemptChanged(
             attempt_id=attempt,
@@ -57,6 +58,7 @@ def end_attempt(
             at=receipt.finished_at,
             reason=reason,
             outcome=outcome,
+            cache_key=key_to_store(key, state, receipt),
         )
     )
 

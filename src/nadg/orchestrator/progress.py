@@ -111,6 +111,8 @@ class RunProgress:
     """How long attempts take, by subtask and by how often it was planned anew: then it is other work."""
     retries: int = 0
     """How often a shard went on after an attempt of it that had begun was lost; see `retry_budget`."""
+    cache_keys: dict[str, str] = field(default_factory=dict)
+    """Under which the outcome of an attempt at the engine may serve again; set when it is sent."""
     stopping: RunState | None = None
     """The final state this run is being stopped for, once something decided to stop it."""
     stop_reason: str = ""

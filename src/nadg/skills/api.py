@@ -81,6 +81,7 @@ def skill(
     produces: Sequence[str] = (),
     primary_table: str | None = None,
     tolerates_missing: bool = False,
+    cacheable: bool = True,
     version: str = "1",
 ) -> Callable[[Function], Function]:
     """Make a function a skill. It stays an ordinary function. Raises TypeError on a form that no plan could call.
@@ -105,6 +106,7 @@ def skill(
             produces=tuple(produces),
             primary_table=primary_table,
             tolerates_missing=tolerates_missing,
+            cacheable=cacheable,
         )
         raw = signature.data_type in (RawTable, RawTables)
         made = Skill(spec=spec, function=function, merge=merge, picked=signature.picked, raw=raw)

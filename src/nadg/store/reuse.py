@@ -30,13 +30,14 @@ def read_reusable(
     connection: Connection, keys: Sequence[str], environments: Collection[str]
 ) -> dict[str, ReusableOutcome]:
     """By key; of several the newest."""
-    found: dict[str, ReusableOutcome] = {}
+    newest = {}
     if environments:
         for first in range(0, len(keys), ASKED_AT_ONCE):
             some = list(keys[first : first + ASKED_AT_ONCE])
             key = {"b_keys": some, "b_environments": sorted(environments)}
             for row in connection.execute(_REUSABLE, key):
-                found[row.cache_key] = ReusableOutcome(
-                    attempt_id=row.id, outcome=codec.decode_outcome(row.outcome)
-                )
-    return found
+                newest[row.cache_key] = row
+    return {
+        key: ReusableOutcome(attempt_id=row.id, outcome=codec.decode_outcome(row.outcome))
+        for key, row in newest.items()
+    }

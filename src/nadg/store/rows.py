@@ -227,5 +227,5 @@ def _attempt_moves(writes: Writes, lease: Lease, change: AttemptChanged, now: da
         **states_before(change.state),
     }
     writes.attempt_moves.append(row)
-    if ended and worker:
+    if ended and worker and not (receipt and receipt.reused_from):
         writes.ended_on.append(worker)

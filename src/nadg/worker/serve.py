@@ -25,6 +25,7 @@ from nadg.sandbox import Policy, Sandbox
 from nadg.skills.registry import Registry, load_registry
 from nadg.worker.app import create_app
 from nadg.worker.ending import EndOfWork, watch_for_end
+from nadg.worker.environment import environment_sha256
 from nadg.worker.folder import take_folder
 from nadg.worker.linkdoor import LinkDoor
 from nadg.worker.routes import WorkerParts
@@ -134,6 +135,7 @@ def _create_runner(settings: WorkerSettings, sandbox: Sandbox, blobs: BlobFolder
         nadg_version=__version__,
         python_version=platform.python_version(),
         process_id=os.getpid(),
+        environment=environment_sha256(one.function for one in registry.skills.values()),
     )
     return Runner(
         info,

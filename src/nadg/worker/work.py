@@ -77,6 +77,7 @@ def create_outcome(
         cpu_seconds=ending.cpu_seconds,
         max_rss_bytes=ending.max_rss_bytes,
         skill_version=skill.version if skill else None,
+        environment=worker.environment,
     )
     return Outcome(
         kind=ending.kind,
