@@ -41,11 +41,12 @@ def python_loop(count: int) -> float:
     return count / (time.perf_counter() - started)
 
 
-def write_plan(folder: Path, shards: int) -> Path:
-    """A plan of one subtask over `shards` items, one per shard."""
-    path = folder / "plan.yaml"
+def write_plan(folder: Path, shards: int, number: int) -> Path:
+    """A plan of one subtask over `shards` items, one per shard; work of another number was never done before."""
+    path = folder / f"plan-{number}.yaml"
     path.write_text(
-        "goal: dispatch\nsubtasks:\n  - id: tick\n    work: {kind: python, code: 'result = item + 1'}\n"
+        "goal: dispatch\nsubtasks:\n  - id: tick\n"
+        f"    work: {{kind: python, code: 'result = item + 1  # {number}'}}\n"
         f"    foreach: {{items: {list(range(shards))}, shard_size: 1}}\n"
     )
     return path
@@ -62,14 +63,15 @@ async def measure(grid: Grid, plan: Path, shards: int) -> float:
     return shards / seconds
 
 
-async def grid_rates(shards: int, workers: int, rounds: int) -> list[float]:
+async def grid_rates(shards: int, workers: int, rounds: int) -> tuple[list[float], list[float]]:
+    """Of work that is new, and of the last work done again, which is reused."""
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(home=Path(folder) / "home")
         async with open_grid(settings, workers=workers) as grid:
-            warm_up = write_plan(Path(folder), 50)
-            await measure(grid, warm_up, 50)
-            plan = write_plan(Path(folder), shards)
-            return [await measure(grid, plan, shards) for _ in range(rounds)]
+            plans = [write_plan(Path(folder), shards, number) for number in range(rounds)]
+            await measure(grid, write_plan(Path(folder), 50, rounds), 50)
+            new = [await measure(grid, plan, shards) for plan in plans]
+            return new, [await measure(grid, plans[-1], shards) for _ in range(rounds)]
 
 
 def main() -> None:
@@ -83,8 +85,9 @@ def main() -> None:
     print(f"bare fork loop:      {spread(forks, 'tasks/s')}")
     cold = [python_loop(100)]
     print(f"python -c per task:  {spread(cold, 'tasks/s')}")
-    rates = asyncio.run(grid_rates(options.shards, options.workers, options.rounds))
+    rates, again = asyncio.run(grid_rates(options.shards, options.workers, options.rounds))
     print(f"nadg, {options.workers} workers:     {spread(rates, 'shards/s')}")
+    print(f"the same work again: {spread(again, 'shards/s')}")
     best = sorted(rates)[len(rates) // 2]
     print(f"ratio to the bare fork loop: {best / sorted(forks)[len(forks) // 2]:.2f}")
     print(f"ratio to python -c:          {best / cold[0]:.1f}")
