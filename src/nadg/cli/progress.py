@@ -38,6 +38,8 @@ class SubtaskProgress:
     shards_total: int = 0
     shards_done: int = 0
     shards_failed: int = 0
+    shards_reused: int = 0
+    """Those whose outcome an earlier attempt gave."""
     lost_attempts: int = 0
     hedges: int = 0
     """Attempts that were made because another one of the shard was slow."""
@@ -148,6 +150,8 @@ class RunProgress:
         subtask.running.pop(change.attempt_id, None)
         if change.outcome is not None and change.outcome.receipt.ran:  # its start may not have been told
             _begin(subtask, change.attempt_id, change.outcome.receipt.worker, now)
+        if change.outcome is not None and change.outcome.receipt.reused_from:
+            subtask.shards_reused += parse_attempt_id(change.attempt_id).shard_index != subtask.merge
         if change.outcome is not None and change.outcome.receipt.model_usage is not None:
             subtask.tokens += change.outcome.receipt.model_usage.tokens
         if change.attempt_id in subtask.begun:

@@ -78,6 +78,11 @@ class AttemptRecord(msgspec.Struct, frozen=True, kw_only=True):
         """Whether a worker started it: not where it was over while it still waited for a slot."""
         return self.started_at is not None
 
+    @property
+    def reused(self) -> bool:
+        """Whether its outcome is that of an earlier attempt, and nothing ran."""
+        return self.outcome is not None and self.outcome.receipt.reused_from != ""
+
 
 class ShardRecord(msgspec.Struct, frozen=True, kw_only=True):
     """A shard as stored, attempts in order."""

@@ -104,5 +104,7 @@ def _attempt(attempt: AttemptRecord) -> dict[str, Any]:
         "input_sha256s": dict(receipt.input_sha256s) if receipt else {},
         "cpu_seconds": receipt.cpu_seconds if receipt else None,
         "max_rss_bytes": receipt.max_rss_bytes if receipt else None,
+        "environment": receipt.environment if receipt else None,
+        "reused_from": (receipt.reused_from or None) if receipt else None,
         "model_usage": usage_document(receipt.model_usage) if receipt and receipt.model_usage else None,
     }

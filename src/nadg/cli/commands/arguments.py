@@ -97,7 +97,11 @@ BudgetTokensOption = Annotated[
     ),
 ]
 NoCacheOption = Annotated[
-    bool, typer.Option("--no-cache", help="Take no answer of a model that was given to an earlier run.")
+    bool,
+    typer.Option(
+        "--no-cache",
+        help="Do work again that an earlier run did, and take no answer of a model that was given to one.",
+    ),
 ]
 NoHedgeOption = Annotated[
     bool,

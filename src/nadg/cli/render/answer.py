@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from nadg.cli.render.record import begun_attempts
+from nadg.cli.render.record import begun_attempts, reused_shards
 from nadg.cli.render.safe import one_line, printable
 from nadg.cli.render.units import counted, duration
 from nadg.domain.run import RunRecord
@@ -40,6 +40,11 @@ def verdict(record: RunRecord) -> Text:
     workers = {attempt.worker for attempt in attempts if attempt.worker}
     if workers:
         facts.append(f"{counted(len(attempts), 'attempt')} on {counted(len(workers), 'worker')}")
+    reused = [reused_shards(one) for one in record.subtasks]
+    if any(some for some, _ in reused):
+        facts.append(
+            f"{sum(some for some, _ in reused):,} of {counted(sum(of for _, of in reused), 'shard')} reused"
+        )
     if seconds is not None:
         facts.append(duration(seconds))
     told = "its master is gone and nobody carries it out" if record.orphaned else record.reason

@@ -81,7 +81,14 @@ def started_line(one: SubtaskProgress) -> str:
 def ended_line(one: SubtaskProgress, now: float) -> str:
     """Said when a subtask is over: how it went, how long it took, who did it, why it failed."""
     mark = MARKS[one.state][0]
-    facts = [f"{one.state}", *_shard_facts(one), *_worker_facts(one), *_token_facts(one), *_time_facts(one, now)]
+    facts = [
+        f"{one.state}",
+        *_shard_facts(one),
+        *_reuse_facts(one),
+        *_worker_facts(one),
+        *_token_facts(one),
+        *_time_facts(one, now),
+    ]
     reason = f": {one_line(one.reason, 300)}" if one.reason else ""
     return f"{mark} {one.id}: {', '.join(facts)}{reason}"
 
@@ -103,7 +110,12 @@ def output_lines(subtask_id: str, index: int, stream: str, text: str) -> Iterabl
 def _cells(one: SubtaskProgress, now: float, *, tokens: bool) -> tuple[Text | ProgressBar, ...]:
     mark, style = MARKS[one.state]
     title = "" if one.title == one.id else _title(one)
-    facts = [*_time_facts(one, now), *_running_facts(one), *(_token_facts(one) if tokens else [])]
+    facts = [
+        *_time_facts(one, now),
+        *_running_facts(one),
+        *_reuse_facts(one),
+        *(_token_facts(one) if tokens else []),
+    ]
     return (
         Text(f"{mark} {one.id}", style=style),
         Text(title, style="dim" if one.state is SubtaskState.WAITING else "", no_wrap=True, overflow="ellipsis"),
@@ -140,6 +152,13 @@ def _shard_facts(one: SubtaskProgress) -> list[str]:
         return []
     merged = ["merged"] if one.merge is not None and one.state is SubtaskState.SUCCEEDED else []
     return [f"{one.shards_done}/{counted(one.shards_total, 'shard')}", *merged]
+
+
+def _reuse_facts(one: SubtaskProgress) -> list[str]:
+    """How much was not done again; without a number where it is all."""
+    if one.shards_reused in (0, one.shards_total):
+        return ["reused"] if one.shards_reused else []
+    return [f"{one.shards_reused:,} of {one.shards_total:,} reused"]
 
 
 def _worker_facts(one: SubtaskProgress) -> list[str]:

@@ -25,14 +25,18 @@ SHOWN_NOTES = 20
 
 def subtasks_table(record: RunRecord) -> Table:
     """A line for each subtask, from the receipts of its attempts."""
-    columns = ("SUBTASK", "STATE", "SHARDS", "ATTEMPTS", "WORKERS", "CPU", "MEMORY", "SANDBOX", "REASON")
-    return plain_table(columns, [_cells(one) for one in record.subtasks], folded="REASON")
+    again = any(reused_shards(one)[0] for one in record.subtasks)
+    reused = ("REUSED",) if again else ()
+    columns = ("SUBTASK", "STATE", "SHARDS", *reused, "ATTEMPTS", "WORKERS", "CPU", "MEMORY", "SANDBOX", "REASON")
+    return plain_table(columns, [_cells(one, again) for one in record.subtasks], folded="REASON")
 
 
-def _cells(one: SubtaskRecord) -> tuple[str, ...]:
+def _cells(one: SubtaskRecord, with_reused: bool) -> tuple[str, ...]:
     attempts = list(begun_attempts(one))
     receipts = [attempt.outcome.receipt for attempt in attempts if attempt.outcome is not None]
-    counts = (_shards(one), str(len(attempts)), _workers(attempts))
+    reused, shards = reused_shards(one)
+    told = (f"{reused:,} of {shards:,}" if reused else "–",) if with_reused else ()
+    counts = (_shards(one), *told, str(len(attempts)), _workers(attempts))
     return (one.id, str(one.state), *counts, *_used(receipts), one_line(one.reason, 200))
 
 
@@ -47,6 +51,12 @@ def _shards(one: SubtaskRecord) -> str:
     cut = [shard.state for shard in one.shards if not isinstance(shard.piece, Merge)]
     merge = " + merge" if len(cut) < len(one.shards) else ""
     return f"{cut.count(ShardState.SUCCEEDED)}/{len(cut)}{merge}"
+
+
+def reused_shards(one: SubtaskRecord) -> tuple[int, int]:
+    """How many took the outcome of an earlier attempt, and how many there are, without a merge."""
+    cut = [shard for shard in one.shards if not isinstance(shard.piece, Merge)]
+    return sum(any(attempt.reused for attempt in shard.attempts) for shard in cut), len(cut)
 
 
 def files_table(record: RunRecord) -> Table | None:
