@@ -64,19 +64,19 @@ def test_a_decorated_function_stays_a_function() -> None:
     assert greet(name="me") == "hello me"
     made = skill_of(greet)
     assert made is not None
-    assert made.spec.takes == "nothing"
+    assert (made.spec.takes, made.spec.cacheable) == ("nothing", True)
     assert [one.name for one in made.spec.parameters] == ["name"]
 
 
 def test_a_skill_that_only_needs_others() -> None:
-    @skill("join.words", tolerates_missing=True)
+    @skill("join.words", tolerates_missing=True, cacheable=False)
     def words(needs: Needs) -> str:
         """Join."""
         return ""
 
     made = skill_of(words)
     assert made is not None
-    assert (made.spec.takes, made.spec.tolerates_missing) == ("needs", True)
+    assert (made.spec.takes, made.spec.tolerates_missing, made.spec.cacheable) == ("needs", True, False)
 
 
 def no_docstring(table: Table) -> None: ...

@@ -25,6 +25,7 @@ SUBTASK: Fields = {
     "labels": "a list of worker labels",
     "min_sandbox": "none, landlock or namespaces",
     "max_attempts": "a whole number from 1 to 20",
+    "cache": "true or false: whether the result of equal work done before may serve",
 }
 WORK: Fields = {
     "kind": "skill, python or prompt",
