@@ -107,6 +107,9 @@ NoHedgeOption = Annotated[
     bool,
     typer.Option("--no-hedge", help="Try no shard a second time because its first attempt is slow."),
 ]
+NoAnswersOption = Annotated[
+    bool, typer.Option("--no-cache", help="Take no answer of a model that was given to an earlier run.")
+]
 RepairOption = Annotated[
     int | None,
     typer.Option(

@@ -19,7 +19,7 @@ from nadg.cli.commands.arguments import (
     InputOption,
     JsonOption,
     ModelOption,
-    NoCacheOption,
+    NoAnswersOption,
     PlannerOption,
     PlanOption,
     QuietPlanOption,
@@ -47,7 +47,7 @@ def plan(
     model: ModelOption = None,
     budget_usd: BudgetUsdOption = None,
     budget_tokens: BudgetTokensOption = None,
-    no_cache: NoCacheOption = False,
+    no_cache: NoAnswersOption = False,
     quiet: QuietPlanOption = False,
 ) -> None:
     """Show the plan that a command or a file gives, with its code and what it may cost; nothing is run.
