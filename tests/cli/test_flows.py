@@ -182,7 +182,7 @@ def test_a_second_ctrl_c_leaves_no_run_that_seems_to_go_on(folder: Folder) -> No
 
 
 def test_a_run_is_listed_shown_watched_and_cancelled_from_elsewhere(folder: Folder) -> None:
-    run = folder.start("run", "--plan", folder.plan(ENDLESS), "--follow", "endless")
+    run = folder.start("run", "--plan", folder.plan(ENDLESS), "--follow", "endless", "--no-cache")
     read_until(run.stderr, "begun")
     listed = json.loads(folder.ask("runs", "list", "--json").stdout)
     run_id = next(one["id"] for one in listed if one["state"] == "running")
