@@ -21,6 +21,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from nadg.domain.master_url import checked_master_url
 from nadg.domain.model_limits import NamedModelLimits, read_model_limits
 from nadg.domain.model_names import NO_MODEL, checked_base_url, checked_model, flaw_of_key
 from nadg.domain.named_limits import NamedLimits, read_limits, split_limits
@@ -106,6 +107,21 @@ class Settings(BaseSettings):
         allow_inf_nan=False,
         description="how long a run stays with a master that gives no sign of life",
     )
+    blobs: Path | None = Field(
+        default=None,
+        description="folder of files by content; masters that take over each other's runs share it",
+    )
+    master_host: str = Field(
+        default="127.0.0.1", description="address that `nadg up` listens on; others than loopback want a token"
+    )
+    master_port: int = Field(default=8400, ge=0, le=65535, description="port of `nadg up`; 0: any that is free")
+    master_url: str = Field(
+        default="", description="master that `nadg run` gives its runs to; empty: it carries them out itself"
+    )
+    master_token: SecretStr | None = Field(
+        default=None,
+        description="secret that callers of a master need; made and kept in the home folder if unset",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="warning", description="what the log on stderr shows"
     )
@@ -156,7 +172,7 @@ class Settings(BaseSettings):
         default=None, validation_alias="OPENAI_API_KEY", description="key of whoever speaks OpenAI's API"
     )
 
-    @field_validator("home", mode="before")
+    @field_validator("home", "blobs", mode="before")
     @classmethod
     def _refuse_blank(cls, value: object) -> object:
         """An empty text is ignored, as if the variable were unset; spaces would name a folder."""
@@ -164,7 +180,7 @@ class Settings(BaseSettings):
             raise ValueError("the folder's name is blank; name a folder, or unset the variable")
         return value
 
-    @field_validator("worker_token")
+    @field_validator("worker_token", "master_token")
     @classmethod
     def _check_token(cls, value: SecretStr | None) -> SecretStr | None:
         flaw = None if value is None else flaw_of_token(value.get_secret_value())
@@ -200,6 +216,11 @@ class Settings(BaseSettings):
     @classmethod
     def _check_base_url(cls, value: str) -> str:
         return checked_base_url(value) if value else value
+
+    @field_validator("master_url")
+    @classmethod
+    def _check_master_url(cls, value: str) -> str:
+        return checked_master_url(value) if value else value
 
     @field_validator("worker_urls", "model_fallbacks", mode="before")
     @classmethod

@@ -27,6 +27,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "engines": {"domain", "link", "sandbox"},
     "worker": {"domain", "link", "sandbox", "skills"},
     "orchestrator": {"domain", "store", "planning", "models", "engines"},
+    "api": {"domain", "store", "orchestrator"},
+    "client": {"domain"},
     "bootstrap": {
         "domain",
         "settings",
@@ -39,8 +41,10 @@ MAY_IMPORT: dict[str, set[str]] = {
         "engines",
         "worker",
         "orchestrator",
+        "api",
+        "client",
     },
-    "cli": {"domain", "settings", "bootstrap"},
+    "cli": {"domain", "settings", "bootstrap", "client"},
 }
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import msgspec
 
-from nadg.domain.model_calls import Budget, Purpose
+from nadg.domain.model_calls import Purpose
 from nadg.domain.model_names import DEFAULT_MODEL, NO_MODEL
 from nadg.domain.run import RunOptions
 from nadg.domain.tier import Tier
+from nadg.domain.wishes import ModelWishes as ModelWishes
+from nadg.domain.wishes import PlannerChoice as PlannerChoice
 from nadg.settings import Settings
 
 DEFAULT_REPAIRS = 2
@@ -19,19 +19,6 @@ NO_MODEL_PLANNERS = ("builtin", "file")
 
 PURPOSES: tuple[Purpose, ...] = ("plan", "prompt", "repair", "answer")
 HOW_TO_CONFIGURE = "set GEMINI_API_KEY, or NADG_MODEL and what it needs; see docs/MODELS.md"
-
-PlannerChoice = Literal["auto", "model", "builtin"]
-
-
-class ModelWishes(msgspec.Struct, frozen=True, kw_only=True):
-    """Options of a command; None and the like leave it to the settings."""
-
-    planner: PlannerChoice | None = None
-    model: str | None = None
-    """Ask this one, or `none`, whatever the settings name for whichever purpose."""
-    budget: Budget = Budget()
-    use_cache: bool = True
-    repairs: int | None = None
 
 
 def written_by_model(planner: str) -> bool:

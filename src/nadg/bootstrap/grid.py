@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,27 +12,30 @@ from typing import Any, Protocol
 import msgspec
 
 from nadg.bootstrap.asked import HOW_TO_CONFIGURE, ModelWishes, options_of_run, written_by_model
+from nadg.bootstrap.carrying import Planning, RunCarrier
 from nadg.bootstrap.database import OPENING_SECONDS, open_as_master
 from nadg.bootstrap.demands import require_workers
+from nadg.bootstrap.following import CountingWatcher, follow_run
 from nadg.bootstrap.home import Home
 from nadg.bootstrap.models import Notice, open_account, open_models, say_nothing
-from nadg.bootstrap.orphans import create_owner, end_abandoned
 from nadg.bootstrap.planners import BUILTIN, Planned, Planners
 from nadg.bootstrap.planning import (
+    GivenPlan,
     PlannedRun,
     checked_command,
     create_planners,
     new_run_id,
     plan_run,
+    read_plan,
     take_inputs,
     worker_labels,
 )
 from nadg.bootstrap.review import RunEstimate, estimate_of
-from nadg.bootstrap.streaming import PlanStream, cancelled_at_the_end, within
+from nadg.bootstrap.streaming import PlanStream, cancelled_at_the_end, plan_anew, within
 from nadg.bootstrap.workers import WorkerPool
 from nadg.domain.changes import Change
 from nadg.domain.clock import Clock, SystemClock
-from nadg.domain.errors import UserError
+from nadg.domain.errors import LeaseLost, UserError
 from nadg.domain.inputs import InputFile
 from nadg.domain.model_calls import Budget
 from nadg.domain.plan import Plan
@@ -82,12 +85,12 @@ class Grid:
         pool: WorkerPool,
         planners: Planners,
         door: Door | None,
+        carrier: RunCarrier,
         clock: Clock,
     ) -> None:
         self._settings, self._wishes, self._store, self._blobs = settings, wishes, store, blobs
         self._engine, self._pool, self._planners, self._door, self._clock = engine, pool, planners, door, clock
-        self._owner = create_owner()
-        self._loops: dict[str, RunLoop] = {}
+        self._carrier = carrier
 
     @property
     def asks_model_for_plans(self) -> bool:
@@ -99,10 +102,22 @@ class Grid:
     ) -> PlannedRun:
         """A validated plan; nothing runs. Raises UserError with everything that is wrong, or a ModelError."""
         files = await asyncio.to_thread(take_inputs, inputs, self._blobs)
-        account = await self._account(new_run_id(self._clock), self._wishes.budget, notice)
+        given = None if plan_file is None else await asyncio.to_thread(read_plan, plan_file)
+        return await self.plan_taken(command, given, files, new_run_id(self._clock), notice)
+
+    async def plan_taken(
+        self,
+        command: str | None,
+        given: GivenPlan | None,
+        files: tuple[InputFile, ...],
+        run_id: str,
+        notice: Notice,
+    ) -> PlannedRun:
+        """As `plan`, for input files that are taken in already and a run whose id is known."""
+        account = await self._account(run_id, self._wishes.budget, notice)
         limits = self._settings.default_limits
         return await plan_run(
-            command, plan_file, files, planners=self._planners, account=account, default_limits=limits
+            command, given, files, planners=self._planners, account=account, default_limits=limits
         )
 
     async def run(self, planned: PlannedRun, options: RunOptions, watcher: Watcher) -> RunRecord:
@@ -127,7 +142,12 @@ class Grid:
     ) -> RunRecord:
         """As `plan` and `run`, but what is planned runs while the model still writes the rest."""
         files = await asyncio.to_thread(take_inputs, inputs, self._blobs)
-        run_id, command = new_run_id(self._clock), checked_command(command)
+        return await self.run_streamed(checked_command(command), files, new_run_id(self._clock), options, watcher)
+
+    async def run_streamed(
+        self, command: str, files: tuple[InputFile, ...], run_id: str, options: RunOptions, watcher: Watcher
+    ) -> RunRecord:
+        """As `plan_and_run`, for input files that are taken in already and a run whose id is known."""
         account = await self._account(run_id, self._wishes.budget, watcher.notice)
         stream = PlanStream(self._planners, self._settings.default_limits)
 
@@ -177,44 +197,29 @@ class Grid:
         return msgspec.structs.replace(options, min_sandbox=strongest(policy, options.min_sandbox))
 
     async def _carry_out(
-        self,
-        new: NewRun,
-        watcher: Watcher,
-        account: RunAccount,
-        planning: Callable[[RunLoop], Coroutine[Any, Any, None]] | None = None,
+        self, new: NewRun, watcher: Watcher, account: RunAccount, planning: Planning | None = None
     ) -> RunRecord:
-        """`account` pays for all calls, those that plan included: a second one would not see the first one's.
-
-        `planning` tells the run how its plan goes on, where that is still written.
-        """
-        await self._store.blobs.record([file.blob for file in new.inputs])
-        lease = await self._store.runs.create(new, self._owner, self._settings.lease_seconds)
-        loop = RunLoop(
-            new,
-            lease,
-            store=self._store.runs,
-            engine=self._engine,
-            blobs=self._blobs,
-            clock=self._clock,
-            skills=self._planners.skills,
-            watcher=watcher,
-            lease_seconds=self._settings.lease_seconds,
-            models=self._access(account),
-        )
-        self._loops[new.id] = loop
-        watcher.run_created(new.id, new.plan)
+        """`account` pays for all calls, those that plan included: a second one would not see the first one's."""
+        told = CountingWatcher(watcher)
         try:
-            if planning is None:
-                await loop.run()
-            else:
-                async with cancelled_at_the_end(planning(loop)):
-                    await loop.run()
-        except BaseException:
-            await end_abandoned(self._store.runs, lease, self._clock)
-            raise
-        finally:
-            del self._loops[new.id]
-        return await self._store.runs.get(new.id)
+            return await self._carrier.carry(new, told, self._access(account), planning)
+        except LeaseLost:
+            watcher.notice(f"another master took run {new.id} over; this one only watches it from here on")
+            await follow_run(self._store.runs, new.id, told.count, watcher)
+            return await self._store.runs.get(new.id)
+
+    async def go_on(self, record: RunRecord, lease: Lease, watcher: Watcher) -> RunRecord:
+        """Carry a run to its end that was claimed from a master that is gone. Raises LeaseLost.
+
+        What of its plan was not written yet is planned anew, with the rest.
+        """
+        options = record.options
+        account = await self._account(record.id, options.budget, watcher.notice, options.use_cache)
+
+        async def plan_again(loop: RunLoop) -> None:
+            await plan_anew(loop, record, self._planners, account, self._settings.default_limits)
+
+        return await self._carrier.resume(lease, watcher, self._access(account), plan_again)
 
     def _access(self, account: RunAccount) -> ModelAccess | None:
         if self._door is None:
@@ -229,9 +234,7 @@ class Grid:
 
     async def request_cancel(self, run_id: str, reason: str) -> None:
         """End a run of this grid or of another process that shares the store. Raises NotFound."""
-        if run_id in self._loops:
-            self._loops[run_id].cancel(reason)
-        else:
+        if not self._carrier.cancel(run_id, reason):
             await self._store.runs.request_cancel(run_id, reason)
 
     async def export(self, run_id: str, folder: Path) -> Path:
@@ -271,6 +274,7 @@ async def open_grid(
         pool = WorkerPool(settings, home=home, engine=engine, store=store, own=workers)
         await stack.enter_async_context(pool)
         door = await stack.enter_async_context(open_models(settings, wishes, store, clock))
+        planners = create_planners(settings, wishes, blobs, door, await worker_labels(store))
         yield Grid(
             settings,
             wishes,
@@ -278,8 +282,11 @@ async def open_grid(
             blobs=blobs,
             engine=engine,
             pool=pool,
-            planners=create_planners(settings, wishes, blobs, door, await worker_labels(store)),
+            planners=planners,
             door=door,
+            carrier=RunCarrier(
+                settings, store=store, engine=engine, blobs=blobs, skills=planners.skills, clock=clock
+            ),
             clock=clock,
         )
 

@@ -8,13 +8,15 @@ import secrets
 import sys
 from pathlib import Path
 
+from pydantic import SecretStr
+
 from nadg.domain.errors import UserError
 from nadg.domain.token import flaw_of_token
 from nadg.settings import Settings
 
 FOR_OTHERS = 0o077
 """The rights of a file's group and of everyone else."""
-OWN_NAMES = ("nadg.db", "worker.token", "blobs", "logs", "workers")
+OWN_NAMES = ("nadg.db", "worker.token", "master.token", "blobs", "logs", "workers")
 """How the names begin of what NADG keeps in its home."""
 
 
@@ -55,7 +57,18 @@ class Home:
 
     @property
     def blobs(self) -> Path:
-        return self._made("blobs")
+        """The configured folder, which several masters may share, or one here."""
+        shared = self._settings.blobs
+        if shared is None:
+            return self._made("blobs")
+        folder = shared.expanduser().absolute()
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise UserError(
+                f"NADG_BLOBS={folder}: cannot be made ({error.strerror}); name a writable folder"
+            ) from error
+        return folder
 
     @property
     def logs(self) -> Path:
@@ -71,30 +84,42 @@ class Home:
         """Where the grid's secret is kept, unless it is configured."""
         return self.folder / "worker.token"
 
+    @property
+    def master_token_file(self) -> Path:
+        """Where the secret of this home's master is kept, unless it is configured."""
+        return self.folder / "master.token"
+
     def worker_token(self) -> str:
         """The grid's secret: the configured one, or one made here once. Several processes may race for it."""
-        if self._settings.worker_token is not None:
-            return self._settings.worker_token.get_secret_value()
+        return self._token(self._settings.worker_token, self.token_file)
+
+    def master_token(self) -> str:
+        """The secret of this home's master: the configured one, or one made here once."""
+        return self._token(self._settings.master_token, self.master_token_file)
+
+    def _token(self, configured: SecretStr | None, file: Path) -> str:
+        if configured is not None:
+            return configured.get_secret_value()
         try:
-            if not self.token_file.exists():
-                self._create_token()
-            token = self.token_file.read_text(errors="replace").strip()
+            if not file.exists():
+                self._create_token(file)
+            token = file.read_text(errors="replace").strip()
         except OSError as error:
-            raise self._unusable(self.token_file, error) from error
+            raise self._unusable(file, error) from error
         if not token:
-            raise UserError(f"{self.token_file} is empty; delete it, and a new token is made")
+            raise UserError(f"{file} is empty; delete it, and a new token is made")
         if flaw := flaw_of_token(token):
-            raise UserError(f"{self.token_file}: {flaw}, or delete the file, and a new one is made")
+            raise UserError(f"{file}: {flaw}, or delete the file, and a new one is made")
         return token
 
-    def _create_token(self) -> None:
-        fresh = self.folder / f"worker.token.{secrets.token_hex(4)}"
+    def _create_token(self, target: Path) -> None:
+        fresh = self.folder / f"{target.name}.{secrets.token_hex(4)}"
         descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
             with os.fdopen(descriptor, "w") as file:
                 file.write(secrets.token_urlsafe(32))
             with contextlib.suppress(FileExistsError):
-                os.link(fresh, self.token_file)
+                os.link(fresh, target)
         finally:
             fresh.unlink()
 

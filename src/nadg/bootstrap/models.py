@@ -75,11 +75,11 @@ async def open_models(
     plain = model_settings(settings, wishes)
     async with open_gateway(plain, cache=store.model_answers, clock=clock) as gateway:
         if wishes.budget.usd is not None:
-            _require_prices(plain)
+            require_prices(plain)
         yield gateway
 
 
-def _require_prices(settings: ModelSettings) -> None:
+def require_prices(settings: ModelSettings) -> None:
     """Raises UserError where a budget in dollars could not be kept."""
     prices = price_list(settings)
     unknown = next((one for one in settings.all_models() if prices.price_of(one) is None), None)

@@ -52,27 +52,41 @@ class PlannedRun(msgspec.Struct, frozen=True, kw_only=True):
     """The run that it is for, where planning spent something on it already."""
 
 
+class GivenPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """A plan that a person wrote, not yet checked, and what it is called."""
+
+    document: object
+    name: str
+
+
+def read_plan(file: Path) -> GivenPlan:
+    """Raises UserError where that is no plan file."""
+    return GivenPlan(document=load_plan(file), name=file.name)
+
+
 async def plan_run(
     command: str | None,
-    plan_file: Path | None,
+    given: GivenPlan | None,
     files: tuple[InputFile, ...],
     *,
     planners: Planners,
     account: Account | None,
     default_limits: NamedLimits = (),
 ) -> PlannedRun:
-    """Plan a command, or read a plan file. Raises UserError, naming everything that is wrong, or a ModelError.
+    """Plan a command, or check the plan that is given.
+
+    Raises UserError, naming everything that is wrong, or a ModelError.
 
     `account` is None only where no model is asked.
 
     `default_limits` stand in for those that a plan leaves out. They are for plans that run: one that is only
     shown or saved keeps to what it says itself.
     """
-    if plan_file is not None:
-        document = document_with_limits(load_plan(plan_file), default_limits)
+    if given is not None:
+        document = document_with_limits(given.document, default_limits)
         plan = parse_plan(document, skills=planners.skills, inputs=files, models=planners.has_model)
         planners.check_prompts(plan, files)
-        command = command or plan.goal or plan_file.name
+        command = command or plan.goal or given.name
         return PlannedRun(command=command, planner=FILE, plan=plan, inputs=files)
     command = checked_command(command)
     planned = await planners.plan(command, files, account)
@@ -121,7 +135,8 @@ class PlanDesk:
     async def plan(self, command: str | None, plan_file: Path | None, inputs: Sequence[Path]) -> PlannedRun:
         """See `plan_run`."""
         files = await asyncio.to_thread(take_inputs, inputs, self._blobs)
-        return await plan_run(command, plan_file, files, planners=self._planners, account=self._account)
+        given = None if plan_file is None else await asyncio.to_thread(read_plan, plan_file)
+        return await plan_run(command, given, files, planners=self._planners, account=self._account)
 
 
 @asynccontextmanager

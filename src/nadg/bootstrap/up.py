@@ -1,4 +1,4 @@
-"""`nadg up`: local workers that stay, registered so that every run on this machine finds them."""
+"""`nadg up`: the master that stays, with local workers that every run on this machine finds."""
 
 from __future__ import annotations
 
@@ -9,14 +9,22 @@ from contextlib import AsyncExitStack
 
 import structlog
 
-from nadg.bootstrap.database import open_as_master, unless
-from nadg.bootstrap.grid import create_engine
+from nadg.api.bell import Bell
+from nadg.api.service import MasterParts
+from nadg.bootstrap.carrying import RunCarrier
+from nadg.bootstrap.doors import Doors
+from nadg.bootstrap.grid import collect_garbage_seldom, create_engine
 from nadg.bootstrap.home import Home
+from nadg.bootstrap.master import Master
+from nadg.bootstrap.serving import checked_token, listening, served, url_of
+from nadg.bootstrap.submitted import MasterRooms
 from nadg.bootstrap.workers import PoolWatcher, WorkerPool
 from nadg.domain.clock import SystemClock
 from nadg.engines.grid import WorkerView
 from nadg.link.blobfolder import BlobFolder
 from nadg.settings import Settings
+from nadg.skills.registry import load_registry
+from nadg.store import open_store
 
 
 class _LogWatcher:
@@ -39,24 +47,50 @@ class _LogWatcher:
 async def serve_up(
     settings: Settings,
     workers: int,
-    on_ready: Callable[[int], None],
+    on_ready: Callable[[int, str], None],
     watcher: PoolWatcher | None = None,
 ) -> None:
-    """Keep `workers` local workers until SIGINT or SIGTERM, then stop them; `on_ready` hears when all are up."""
-    home, clock = Home(settings), SystemClock()
+    """A master with `workers` local workers until SIGINT or SIGTERM; `on_ready` hears their number and its URL.
+
+    At its end it gives its runs up as they stand, so that another master goes on with them at once.
+    """
+    home = Home(settings)
+    token = checked_token(settings, home)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    engine = create_engine(settings, BlobFolder(home.blobs), clock)
-    watcher = watcher or _LogWatcher()
+    collect_garbage_seldom()
     async with AsyncExitStack() as stack:
-        opening = stack.enter_async_context(open_as_master(home.database, clock, watcher.notice))
-        store = await unless(stop, opening)
-        if store is None:
-            return
-        await stack.enter_async_context(engine)
-        pool = WorkerPool(settings, home=home, engine=engine, store=store, own=workers, register=True)
-        await stack.enter_async_context(pool)
-        on_ready(await pool.ensure(watcher))
-        await stop.wait()
+        listener = stack.enter_context(listening(settings))
+        rooms = await _opened(settings, home, workers, stack)
+        count = await rooms.pool.ensure(watcher or _LogWatcher())
+        bell = Bell()
+        master = Master(rooms, bell)
+        parts = MasterParts(service=master, store=rooms.store, blobs=rooms.blobs, bell=bell)
+        async with served(parts, listener, token, settings.master_host), master:
+            on_ready(count, url_of(settings, listener))
+            await stop.wait()
+
+
+async def _opened(settings: Settings, home: Home, workers: int, stack: AsyncExitStack) -> MasterRooms:
+    """Everything a master is made of, closed with the stack."""
+    clock, blobs = SystemClock(), BlobFolder(home.blobs)
+    store = await stack.enter_async_context(open_store(home.database, clock))
+    engine = await stack.enter_async_context(create_engine(settings, blobs, clock))
+    pool = WorkerPool(settings, home=home, engine=engine, store=store, own=workers, register=True)
+    await stack.enter_async_context(pool)
+    doors = await stack.enter_async_context(Doors(settings, store, clock))
+    carrier = RunCarrier(
+        settings, store=store, engine=engine, blobs=blobs, skills=load_registry().specs, clock=clock
+    )
+    return MasterRooms(
+        settings=settings,
+        store=store,
+        blobs=blobs,
+        engine=engine,
+        pool=pool,
+        doors=doors,
+        carrier=carrier,
+        clock=clock,
+    )

@@ -42,8 +42,8 @@ class WorkerPool:
     """Gives an engine its workers; its end stops those that it started.
 
     `own` local ones are started beside those that are registered or named in the settings; with None, as many
-    as the settings say, and only where none of the others answers. With `register` local ones are all there
-    are, and other processes find them in the registry.
+    as the settings say, and only where none of the others answers. With `register` other processes find them in
+    the registry, and the local ones of other masters are left to those.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class WorkerPool:
         """Have workers connected, and say how many. Raises UserError where none can be had."""
         async with self._ensured:
             if not self._ready:
-                reached = 0 if self._register else await self._connect_known(watcher)
+                reached = await self._connect_known(watcher)
                 await self._start_local(self._wanted(reached), reached)
                 self._watching = self._tasks.create_task(self._watch(watcher))
                 self._ready = True
@@ -102,7 +102,8 @@ class WorkerPool:
 
     async def _connect_known(self, watcher: PoolWatcher) -> int:
         """Link to every registered or configured worker that answers; how many did."""
-        nodes = {node.vm_url: node for node in await self._store.workers.list() if not node.by_hand}
+        rows = [node for node in await self._store.workers.list() if not node.by_hand]
+        nodes = {node.vm_url: node for node in rows if not (self._register and node.local)}
         named = [_named_url(url) for url in self._settings.worker_urls]
         urls = list(dict.fromkeys([*nodes, *named]))
         answers = await asyncio.gather(*(self._ask(url) for url in urls))
@@ -145,7 +146,7 @@ class WorkerPool:
     async def _start_local(self, count: int, reached: int) -> None:
         """Start so many beside those that were reached. Raises UserError where that gives no worker at all."""
         asked = "NADG_WORKERS" if self._own is None else "--workers"
-        if not count and self._register:
+        if not count and self._register and not reached:
             raise UserError("NADG_WORKERS is 0, and `nadg up` starts local workers; give it --workers 1 or more")
         if not count and not reached:
             raise UserError(

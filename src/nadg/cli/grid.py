@@ -46,13 +46,14 @@ class UpScreen:
 
 
 async def keep_grid(settings: Settings, workers: int | None) -> None:
-    """Local workers for every run on this machine, until Ctrl-C."""
+    """A master with local workers, for every run on this machine, until Ctrl-C."""
     from nadg.bootstrap.up import serve_up
 
     screen = UpScreen(create_console(stderr=True))
 
-    def ready(count: int) -> None:
+    def ready(count: int, url: str) -> None:
         print(f"ready: {counted(count, 'worker')}; every `nadg run` uses them; Ctrl-C stops them", flush=True)
+        print(f"master: {url} (runs that outlive their terminal: set NADG_MASTER_URL to this)", flush=True)
 
     try:
         await serve_up(settings, settings.workers if workers is None else workers, ready, screen)

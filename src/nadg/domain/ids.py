@@ -10,6 +10,7 @@ import re
 from typing import NamedTuple
 
 SUBTASK_ID = re.compile(r"[a-z][a-z0-9_-]{0,62}")
+RUN_ID = re.compile(r"[0-9a-hjkmnp-tv-z]{16}")
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 
 

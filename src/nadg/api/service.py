@@ -1,0 +1,42 @@
+"""What the API needs of the master behind it."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import msgspec
+
+from nadg.api.bell import Bell
+from nadg.domain.blob import Blobs
+from nadg.domain.master_api import Health, Submission
+from nadg.store.api import Store
+
+
+class RunService(Protocol):
+    """Who starts and ends runs."""
+
+    async def submit(self, submission: Submission) -> str:
+        """Plan it and start it; returns its id once it is stored, or at once where it is there already.
+
+        Raises UserError for what cannot be carried out as asked, ModelError where no model plans it, and
+        Stopping while the master ends.
+        """
+        ...
+
+    async def cancel(self, run_id: str, reason: str) -> bool:
+        """Ask a run to end, whoever carries it out; False where it has ended. Raises NotFound."""
+        ...
+
+    def health(self) -> Health:
+        """How the master fares, without asking the database."""
+        ...
+
+
+class MasterParts(msgspec.Struct, frozen=True, kw_only=True):
+    """What the routes answer from."""
+
+    service: RunService
+    store: Store
+    blobs: Blobs
+    bell: Bell
+    """Rung for each change of a run that this master carries out."""

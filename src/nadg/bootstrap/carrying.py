@@ -1,0 +1,155 @@
+"""Carries runs out: under a lease each, to their end, or until another master takes them over."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import nullcontext
+from typing import Any, Protocol
+
+from nadg.bootstrap.orphans import create_owner, end_orphan
+from nadg.bootstrap.streaming import cancelled_at_the_end
+from nadg.domain.blob import Blobs
+from nadg.domain.changes import Change
+from nadg.domain.clock import Clock
+from nadg.domain.errors import LeaseLost, NadgError
+from nadg.domain.plan import Plan
+from nadg.domain.run import Lease, NewRun, RunRecord
+from nadg.domain.skill import SkillSpec
+from nadg.engines.protocol import Engine
+from nadg.orchestrator.loop import RunLoop
+from nadg.orchestrator.model_access import ModelAccess
+from nadg.orchestrator.progress import RunProgress
+from nadg.orchestrator.recovery import recovered_progress
+from nadg.settings import Settings
+from nadg.store.api import Store
+
+Planning = Callable[[RunLoop], Coroutine[Any, Any, None]]
+"""Tells a run how its plan goes on, where that is still written."""
+
+
+class CarriedWatcher(Protocol):
+    """Who is shown what happens to a run. Plain calls on the event loop, which must not block."""
+
+    def run_created(self, run_id: str, plan: Plan) -> None: ...
+
+    def changed(self, run_id: str, change: Change) -> None: ...
+
+    def output(self, run_id: str, attempt_id: str, stream: str, text: str) -> None: ...
+
+
+class RunCarrier:
+    """The runs that this process carries out, all under one owner's name."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        store: Store,
+        engine: Engine,
+        blobs: Blobs,
+        skills: Mapping[str, SkillSpec],
+        clock: Clock,
+    ) -> None:
+        self._settings, self._store, self._engine = settings, store, engine
+        self._blobs, self._skills, self._clock = blobs, skills, clock
+        self.owner = create_owner()
+        self._loops: dict[str, RunLoop] = {}
+        self._leaving = False
+
+    @property
+    def carried(self) -> frozenset[str]:
+        """The runs that are under way here."""
+        return frozenset(self._loops)
+
+    async def carry(
+        self, new: NewRun, watcher: CarriedWatcher, models: ModelAccess | None, planning: Planning | None = None
+    ) -> RunRecord:
+        """Store a run and carry it to its end, however it ends.
+
+        Raises UserError where the id is taken, LeaseLost where another master took the run over.
+        """
+        await self._store.blobs.record([file.blob for file in new.inputs])
+        lease = await self._store.runs.create(new, self.owner, self._settings.lease_seconds)
+        watcher.run_created(new.id, new.plan)
+        await self._run(self._loop(new, lease, watcher, models), lease, planning)
+        return await self._store.runs.get(new.id)
+
+    async def resume(
+        self, lease: Lease, watcher: CarriedWatcher, models: ModelAccess | None, planning: Planning | None = None
+    ) -> RunRecord:
+        """Go on with a run that was claimed, where its last owner stood. Raises LeaseLost."""
+        record = await self._store.runs.get(lease.run_id)
+        events = await self._store.runs.plan_events(lease.run_id)
+        progress = recovered_progress(record, events, self._skills)
+        loop = self._loop(run_of_record(record), lease, watcher, models, progress)
+        await self._run(loop, lease, planning if record.planning else None)
+        return await self._store.runs.get(lease.run_id)
+
+    def _loop(
+        self,
+        new: NewRun,
+        lease: Lease,
+        watcher: CarriedWatcher,
+        models: ModelAccess | None,
+        recovered: RunProgress | None = None,
+    ) -> RunLoop:
+        return RunLoop(
+            new,
+            lease,
+            store=self._store.runs,
+            engine=self._engine,
+            blobs=self._blobs,
+            clock=self._clock,
+            skills=self._skills,
+            watcher=watcher,
+            lease_seconds=self._settings.lease_seconds,
+            models=models,
+            recovered=recovered,
+        )
+
+    def cancel(self, run_id: str, reason: str) -> bool:
+        """Ask a run to end; False where it is not one of these."""
+        loop = self._loops.get(run_id)
+        if loop is not None:
+            loop.cancel(reason)
+        return loop is not None
+
+    def leave(self) -> None:
+        """From now on a run that is broken off is left to other masters, as it stands."""
+        self._leaving = True
+
+    async def _run(self, loop: RunLoop, lease: Lease, planning: Planning | None) -> None:
+        self._loops[lease.run_id] = loop
+        try:
+            async with nullcontext() if planning is None else cancelled_at_the_end(planning(loop)):
+                await loop.run()
+        except LeaseLost:
+            raise
+        except BaseException:
+            await self._broken_off(lease)
+            raise
+        finally:
+            del self._loops[lease.run_id]
+
+    async def _broken_off(self, lease: Lease) -> None:
+        """Another master goes on with it, or nobody does: then it shall not look as if it went on."""
+        with contextlib.suppress(NadgError):  # what broke the loop off is told, not what came of it
+            await self._store.runs.release(lease)
+            if not self._leaving:
+                reason = "its master stopped before the end"
+                await end_orphan(self._store.runs, lease.run_id, reason, self._clock)
+
+
+def run_of_record(record: RunRecord) -> NewRun:
+    """A stored run as it was asked for, with the plan as it stands."""
+    return NewRun(
+        id=record.id,
+        command=record.command,
+        planner=record.planner,
+        plan=record.plan,
+        inputs=record.inputs,
+        options=record.options,
+        planning=record.planning,
+        parent=record.parent,
+    )

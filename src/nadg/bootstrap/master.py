@@ -1,0 +1,182 @@
+"""The master that stays: takes runs in by the API, adopts those of masters that are gone, and carries them out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from types import TracebackType
+from typing import Self
+
+import structlog
+
+from nadg import __version__
+from nadg.api.bell import Bell
+from nadg.api.errors import Stopping
+from nadg.bootstrap.adopting import Adopter
+from nadg.bootstrap.planning import new_run_id
+from nadg.bootstrap.review import RunEstimate
+from nadg.bootstrap.submitted import MasterRooms, grid_for, start_submitted
+from nadg.domain.changes import Change
+from nadg.domain.errors import LeaseLost, NadgError, NotFound
+from nadg.domain.master_api import Health, Submission
+from nadg.domain.plan import Plan
+from nadg.domain.run import Lease, RunRecord
+from nadg.domain.wishes import ModelWishes
+from nadg.engines.grid import WorkerView
+from nadg.engines.leaving import leave_tasks
+
+
+class MasterWatcher:
+    """What a run's changes are to a master: the bell rings for whoever follows it."""
+
+    def __init__(self, bell: Bell, created: Callable[[], None] = lambda: None) -> None:
+        self._bell, self._created = bell, created
+
+    def run_created(self, run_id: str, plan: Plan) -> None:
+        self._created()
+
+    def changed(self, run_id: str, change: Change) -> None:
+        self._bell.ring(run_id)
+
+    def output(self, run_id: str, attempt_id: str, stream: str, text: str) -> None: ...
+
+    def estimated(self, estimate: RunEstimate) -> None: ...
+
+    def workers(self, views: Sequence[WorkerView]) -> None: ...
+
+    def notice(self, text: str) -> None:
+        structlog.get_logger().warning(text)
+
+
+class Master:
+    """A RunService. Each run is a task of its own; `stop` leaves them to other masters as they stand."""
+
+    def __init__(self, rooms: MasterRooms, bell: Bell) -> None:
+        self._rooms, self._bell = rooms, bell
+        self._tasks = asyncio.TaskGroup()
+        self._runs: set[asyncio.Task[None]] = set()
+        self._coming: dict[str, asyncio.Future[None]] = {}
+        self._adopter = Adopter(rooms, self._adopted)
+        self._adopting: asyncio.Task[None] | None = None
+        self._stopping = False
+
+    async def __aenter__(self) -> Self:
+        await self._tasks.__aenter__()
+        self._adopting = self._tasks.create_task(self._adopter.adopt_forever())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+        await leave_tasks(self._tasks, kind, error, trace)
+
+    async def stop(self) -> None:
+        """Take nothing more, and give every run up as it stands: another master goes on with it at once."""
+        self._stopping = True
+        self._rooms.carrier.leave()
+        self._bell.close()
+        ending = [*self._runs, *([self._adopting] if self._adopting else [])]
+        for task in ending:
+            task.cancel()
+        if ending:
+            await asyncio.wait(ending)
+
+    # -- RunService
+
+    async def submit(self, submission: Submission) -> str:
+        if self._stopping:
+            raise Stopping("this master is stopping; ask again once one is up")
+        run_id = submission.id or new_run_id(self._rooms.clock)
+        if run_id not in self._coming and submission.id and await self._is_stored(run_id):
+            return run_id
+        if run_id not in self._coming:
+            self._coming[run_id] = self._begun(submission, run_id)
+        await asyncio.shield(self._coming[run_id])
+        return run_id
+
+    async def cancel(self, run_id: str, reason: str) -> bool:
+        asked = await self._rooms.store.runs.request_cancel(run_id, reason)
+        self._rooms.carrier.cancel(run_id, reason)
+        return asked
+
+    def health(self) -> Health:
+        database = self._adopter.database
+        status = "stopping" if self._stopping else "ok" if database.reachable else "waiting"
+        return Health(
+            status=status,
+            database=database,
+            runs=len(self._rooms.carrier.carried),
+            workers=dict(Counter(str(view.state) for view in self._rooms.engine.workers())),
+            version=__version__,
+        )
+
+    # -- within
+
+    async def _is_stored(self, run_id: str) -> bool:
+        try:
+            await self._rooms.store.runs.cancel_requested(run_id)
+        except NotFound:
+            return False
+        return True
+
+    def _begun(self, submission: Submission, run_id: str) -> asyncio.Future[None]:
+        """Done once the run is stored; fails where it never is."""
+        stored: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        stored.add_done_callback(lambda future: future.cancelled() or future.exception())  # nobody may be waiting
+
+        def created() -> None:
+            if not stored.done():
+                stored.set_result(None)
+
+        watcher = MasterWatcher(self._bell, created)
+        self._own(self._submitted(start_submitted(submission, run_id, watcher, self._rooms), run_id, stored))
+        return stored
+
+    async def _submitted(self, carrying: Awaitable[object], run_id: str, stored: asyncio.Future[None]) -> None:
+        failure: Exception = Stopping("this master stopped before the run was stored; ask again once one is up")
+        try:
+            await self._to_its_end(carrying, run_id, stored.done)
+        except Exception as error:  # noqa: BLE001 - of a run that never was: whoever submitted it is told
+            failure = error
+        finally:
+            del self._coming[run_id]
+            if not stored.done():
+                stored.set_exception(failure)
+
+    def _adopted(self, record: RunRecord, lease: Lease) -> None:
+        structlog.get_logger().warning("going on with a run whose master is gone", run=record.id)
+        self._own(self._to_its_end(self._go_on(record, lease), record.id, lambda: True))
+
+    async def _go_on(self, record: RunRecord, lease: Lease) -> None:
+        options = record.options
+        wishes = ModelWishes(budget=options.budget, use_cache=options.use_cache)
+        try:
+            grid = await grid_for(wishes, self._rooms)
+        except NadgError:  # such as a model whose key is not here
+            self._adopter.leave(record.id)
+            await self._rooms.store.runs.release(lease)
+            raise
+        await grid.go_on(record, lease, MasterWatcher(self._bell))
+
+    async def _to_its_end(self, carrying: Awaitable[object], run_id: str, stored: Callable[[], bool]) -> None:
+        """What goes wrong with a stored run is its own matter, and the log's; the master goes on."""
+        log = structlog.get_logger().bind(run=run_id)
+        try:
+            await carrying
+        except LeaseLost:
+            log.warning("another master took the run over")
+        except Exception as error:
+            if not stored():
+                raise
+            log.error("the run broke off", error=str(error) if isinstance(error, NadgError) else repr(error))
+
+    def _own(self, work: Awaitable[None]) -> None:
+        task = self._tasks.create_task(_awaited(work))
+        self._runs.add(task)
+        task.add_done_callback(self._runs.discard)
+
+
+async def _awaited(work: Awaitable[None]) -> None:
+    await work

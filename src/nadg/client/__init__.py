@@ -1,0 +1,1 @@
+"""Talks to a master over HTTP, and follows the runs that it carries out."""
