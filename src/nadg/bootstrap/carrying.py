@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import datetime
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import nullcontext
 from typing import Any, Protocol
@@ -26,6 +28,8 @@ from nadg.store.api import Store
 
 Planning = Callable[[RunLoop], Coroutine[Any, Any, None]]
 """Tells a run how its plan goes on, where that is still written."""
+RELEASE_SECONDS = 3.0
+"""So long a master that stops waits for a database in trouble."""
 
 
 class CarriedWatcher(Protocol):
@@ -82,7 +86,7 @@ class RunCarrier:
         record = await self._store.runs.get(lease.run_id)
         events = await self._store.runs.plan_events(lease.run_id)
         progress = recovered_progress(record, events, self._skills)
-        loop = self._loop(run_of_record(record), lease, watcher, models, progress)
+        loop = self._loop(run_of_record(record), lease, watcher, models, progress, record.created_at)
         await self._run(loop, lease, planning if record.planning else None)
         return await self._store.runs.get(lease.run_id)
 
@@ -93,6 +97,7 @@ class RunCarrier:
         watcher: CarriedWatcher,
         models: ModelAccess | None,
         recovered: RunProgress | None = None,
+        created_at: datetime.datetime | None = None,
     ) -> RunLoop:
         return RunLoop(
             new,
@@ -106,6 +111,7 @@ class RunCarrier:
             lease_seconds=self._settings.lease_seconds,
             models=models,
             recovered=recovered,
+            created_at=created_at,
         )
 
     def cancel(self, run_id: str, reason: str) -> bool:
@@ -116,29 +122,39 @@ class RunCarrier:
         return loop is not None
 
     def leave(self) -> None:
-        """From now on a run that is broken off is left to other masters, as it stands."""
+        """Give every run up as it stands, those too that come yet: another master goes on with it at once."""
         self._leaving = True
+        for loop in self._loops.values():
+            loop.let_go()
 
     async def _run(self, loop: RunLoop, lease: Lease, planning: Planning | None) -> None:
         self._loops[lease.run_id] = loop
+        if self._leaving:
+            loop.let_go()
         try:
             async with nullcontext() if planning is None else cancelled_at_the_end(planning(loop)):
                 await loop.run()
         except LeaseLost:
+            if self._leaving:
+                await self._release(lease)
             raise
         except BaseException:
-            await self._broken_off(lease)
+            await self._end_abandoned(lease)
             raise
         finally:
             del self._loops[lease.run_id]
 
-    async def _broken_off(self, lease: Lease) -> None:
-        """Another master goes on with it, or nobody does: then it shall not look as if it went on."""
+    async def _release(self, lease: Lease) -> None:
+        """Harmless where it is lost in truth."""
+        with contextlib.suppress(NadgError, TimeoutError):  # then it runs out by itself
+            async with asyncio.timeout(RELEASE_SECONDS):
+                await self._store.runs.release(lease)
+
+    async def _end_abandoned(self, lease: Lease) -> None:
+        """Nobody goes on with a run whose loop broke off: it shall not look as if it went on."""
         with contextlib.suppress(NadgError):  # what broke the loop off is told, not what came of it
             await self._store.runs.release(lease)
-            if not self._leaving:
-                reason = "its master stopped before the end"
-                await end_orphan(self._store.runs, lease.run_id, reason, self._clock)
+            await end_orphan(self._store.runs, lease.run_id, "its master stopped before the end", self._clock)
 
 
 def run_of_record(record: RunRecord) -> NewRun:

@@ -26,6 +26,9 @@ from nadg.domain.wishes import ModelWishes
 from nadg.engines.grid import WorkerView
 from nadg.engines.leaving import leave_tasks
 
+STOP_SECONDS = 5.0
+"""How long runs may take to be given up."""
+
 
 class MasterWatcher:
     """What a run's changes are to a master: the bell rings for whoever follows it."""
@@ -77,11 +80,12 @@ class Master:
         self._stopping = True
         self._rooms.carrier.leave()
         self._bell.close()
-        ending = [*self._runs, *([self._adopting] if self._adopting else [])]
-        for task in ending:
-            task.cancel()
-        if ending:
-            await asyncio.wait(ending)
+        if self._adopting is not None:
+            self._adopting.cancel()
+        if self._runs:
+            _, late = await asyncio.wait(self._runs, timeout=STOP_SECONDS)
+            for task in late:  # such as one that still waits for its plan
+                task.cancel()
 
     # -- RunService
 
@@ -165,8 +169,8 @@ class Master:
         log = structlog.get_logger().bind(run=run_id)
         try:
             await carrying
-        except LeaseLost:
-            log.warning("another master took the run over")
+        except LeaseLost as error:
+            log.warning("the run goes on elsewhere", reason=str(error))
         except Exception as error:
             if not stored():
                 raise

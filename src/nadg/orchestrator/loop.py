@@ -80,6 +80,7 @@ class RunLoop:
         self._store, self._engine, self._clock = store, engine, clock
         self._watcher = watcher
         self._lease_seconds, self._created_at = lease_seconds, created_at
+        self._left = asyncio.Event()
         self._mailbox: asyncio.Queue[ev.Event] = asyncio.Queue()
         self._mailbox.put_nowait(ev.RunStarted() if recovered is None else ev.RunResumed())
         self._progress = recovered or create_progress(new.id, new.plan, new.options, skills, planning=new.planning)
@@ -106,6 +107,10 @@ class RunLoop:
     def cancel(self, reason: str) -> None:
         """Ask the run to end; what is done is kept. Harmless after its end."""
         self._mailbox.put_nowait(ev.CancelRequested(reason=reason))
+
+    def let_go(self) -> None:
+        """Leave the run to other masters as it stands: `run` raises LeaseLost. Harmless after its end."""
+        self._left.set()
 
     def tell(self, event: ev.SubtasksPlanned | ev.PlanFinished | ev.PlanningFailed) -> None:
         """How the plan of a run that is still being planned goes on. Harmless after the run's end."""
@@ -154,9 +159,14 @@ class RunLoop:
         return [
             tasks.create_task(keep_lease(self._store, self._lease, self._lease_seconds)),
             tasks.create_task(watch_cancellation(self._store, self._new.id, self.cancel)),
+            tasks.create_task(self._leave_when_told()),
             tasks.create_task(watch_deadline(self._new.options, self._created_at, self._clock, self._fail)),
             tasks.create_task(self._hedging.watch()),
         ]
+
+    async def _leave_when_told(self) -> None:
+        await self._left.wait()
+        raise LeaseLost(f"run {self._new.id} was given up by its master")
 
     async def _next_events(self) -> list[ev.Event]:
         events = [await self._mailbox.get()]
