@@ -9,7 +9,6 @@ import structlog
 
 from nadg.bootstrap.submitted import MasterRooms
 from nadg.domain.errors import NotFound, StoreUnavailable
-from nadg.domain.master_api import DatabaseHealth
 from nadg.domain.run import Lease, RunRecord
 from nadg.domain.states import AttemptState
 
@@ -29,16 +28,14 @@ class Adopter:
         self._rooms, self._take = rooms, take
         self._left: set[str] = set()
         """Runs that this master cannot go on with."""
-        self.database = DatabaseHealth()
 
     async def adopt_forever(self) -> None:
         """Every second; a database that fails is asked again."""
         while True:
             try:
                 await self._look()
-                self.database = DatabaseHealth()
-            except StoreUnavailable as error:
-                self._note_trouble(str(error))
+            except StoreUnavailable as error:  # one that is in trouble for long is waited for by the store itself
+                structlog.get_logger().warning("cannot look for runs without a master", reason=str(error))
             await asyncio.sleep(LOOK_SECONDS)
 
     async def _look(self) -> None:
@@ -68,11 +65,6 @@ class Adopter:
     def leave(self, run_id: str) -> None:
         """This master could not go on with it: it is left to others."""
         self._left.add(run_id)
-
-    def _note_trouble(self, reason: str) -> None:
-        before = self.database
-        since = before.since or self._rooms.clock.now()
-        self.database = DatabaseHealth(reachable=False, reason=reason, since=since, tries=before.tries + 1)
 
     def _missing(self, record: RunRecord) -> int:
         """How many of the files that the rest of the run may need are not here."""

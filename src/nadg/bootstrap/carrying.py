@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from contextlib import nullcontext
 from typing import Any, Protocol
 
-from nadg.bootstrap.orphans import create_owner, end_orphan
+from nadg.bootstrap.orphans import create_owner, end_abandoned
 from nadg.bootstrap.streaming import cancelled_at_the_end
 from nadg.domain.blob import Blobs
 from nadg.domain.changes import Change
@@ -139,7 +139,7 @@ class RunCarrier:
                 await self._release(lease)
             raise
         except BaseException:
-            await self._end_abandoned(lease)
+            await end_abandoned(self._store.runs, lease, self._clock)
             raise
         finally:
             del self._loops[lease.run_id]
@@ -149,12 +149,6 @@ class RunCarrier:
         with contextlib.suppress(NadgError, TimeoutError):  # then it runs out by itself
             async with asyncio.timeout(RELEASE_SECONDS):
                 await self._store.runs.release(lease)
-
-    async def _end_abandoned(self, lease: Lease) -> None:
-        """Nobody goes on with a run whose loop broke off: it shall not look as if it went on."""
-        with contextlib.suppress(NadgError):  # what broke the loop off is told, not what came of it
-            await self._store.runs.release(lease)
-            await end_orphan(self._store.runs, lease.run_id, "its master stopped before the end", self._clock)
 
 
 def run_of_record(record: RunRecord) -> NewRun:

@@ -39,7 +39,7 @@ from nadg.domain.errors import LeaseLost, UserError
 from nadg.domain.inputs import InputFile
 from nadg.domain.model_calls import Budget
 from nadg.domain.plan import Plan
-from nadg.domain.run import NewRun, RunOptions, RunRecord
+from nadg.domain.run import Lease, NewRun, RunOptions, RunRecord
 from nadg.domain.tier import strongest
 from nadg.engines.grid import GridEngine, GridSettings, WorkerView
 from nadg.link.blobfolder import BlobFolder

@@ -19,12 +19,13 @@ from nadg.bootstrap.review import RunEstimate
 from nadg.bootstrap.submitted import MasterRooms, grid_for, start_submitted
 from nadg.domain.changes import Change
 from nadg.domain.errors import LeaseLost, NadgError, NotFound
-from nadg.domain.master_api import Health, Submission
+from nadg.domain.master_api import DatabaseHealth, Health, Submission
 from nadg.domain.plan import Plan
 from nadg.domain.run import Lease, RunRecord
 from nadg.domain.wishes import ModelWishes
 from nadg.engines.grid import WorkerView
 from nadg.engines.leaving import leave_tasks
+from nadg.store.api import StoreTrouble
 
 STOP_SECONDS = 5.0
 """How long runs may take to be given up."""
@@ -106,7 +107,7 @@ class Master:
         return asked
 
     def health(self) -> Health:
-        database = self._adopter.database
+        database = _database_health(self._rooms.store.trouble)
         status = "stopping" if self._stopping else "ok" if database.reachable else "waiting"
         return Health(
             status=status,
@@ -184,3 +185,9 @@ class Master:
 
 async def _awaited(work: Awaitable[None]) -> None:
     await work
+
+
+def _database_health(trouble: StoreTrouble | None) -> DatabaseHealth:
+    if trouble is None:
+        return DatabaseHealth()
+    return DatabaseHealth(reachable=False, reason=trouble.reason, since=trouble.since, tries=trouble.tries)

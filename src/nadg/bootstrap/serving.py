@@ -8,10 +8,9 @@ import socket
 from collections.abc import AsyncIterator, Iterator
 
 import uvicorn
+from starlette.types import ASGIApp
 
-from nadg.api.app import create_app
 from nadg.api.auth import is_loopback
-from nadg.api.service import MasterParts
 from nadg.bootstrap.home import Home
 from nadg.domain.errors import UserError
 from nadg.domain.token import flaw_of_token
@@ -62,9 +61,9 @@ def url_of(settings: Settings, listener: socket.socket) -> str:
 
 
 @contextlib.asynccontextmanager
-async def served(parts: MasterParts, listener: socket.socket, token: str, host: str) -> AsyncIterator[None]:
+async def served(app: ASGIApp, listener: socket.socket) -> AsyncIterator[None]:
     """The API for the length of a `with`; requests under way get a moment to end."""
-    server = WorkerServer(_config(create_app(parts, token, loopback_only=is_loopback(host))))
+    server = WorkerServer(_config(app))
     async with asyncio.TaskGroup() as tasks:
         serving = tasks.create_task(server.serve(sockets=[listener]))
         await server.wait_started()

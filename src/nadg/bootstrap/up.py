@@ -9,9 +9,12 @@ from contextlib import AsyncExitStack
 
 import structlog
 
+from nadg.api.app import Front
+from nadg.api.auth import is_loopback
 from nadg.api.bell import Bell
 from nadg.api.service import MasterParts
 from nadg.bootstrap.carrying import RunCarrier
+from nadg.bootstrap.database import open_as_master, unless
 from nadg.bootstrap.doors import Doors
 from nadg.bootstrap.grid import collect_garbage_seldom, create_engine
 from nadg.bootstrap.home import Home
@@ -24,7 +27,6 @@ from nadg.engines.grid import WorkerView
 from nadg.link.blobfolder import BlobFolder
 from nadg.settings import Settings
 from nadg.skills.registry import load_registry
-from nadg.store import open_store
 
 
 class _LogWatcher:
@@ -61,22 +63,40 @@ async def serve_up(
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     collect_garbage_seldom()
-    async with AsyncExitStack() as stack:
-        listener = stack.enter_context(listening(settings))
-        rooms = await _opened(settings, home, workers, stack)
-        count = await rooms.pool.ensure(watcher or _LogWatcher())
-        bell = Bell()
-        master = Master(rooms, bell)
-        parts = MasterParts(service=master, store=rooms.store, blobs=rooms.blobs, bell=bell)
-        async with served(parts, listener, token, settings.master_host), master:
+    front = Front(token, loopback_only=is_loopback(settings.master_host))
+    with listening(settings) as listener:
+        async with served(front, listener), AsyncExitStack() as stack:
+            rooms = await _opened(settings, home, workers, stack, stop, front, watcher or _LogWatcher())
+            if rooms is None:
+                return
+            count = await rooms.pool.ensure(watcher or _LogWatcher())
+            master = await stack.enter_async_context(Master(rooms, bell := Bell()))
+            front.open(MasterParts(service=master, store=rooms.store, blobs=rooms.blobs, bell=bell))
             on_ready(count, url_of(settings, listener))
             await stop.wait()
+            front.shut()
 
 
-async def _opened(settings: Settings, home: Home, workers: int, stack: AsyncExitStack) -> MasterRooms:
-    """Everything a master is made of, closed with the stack."""
+async def _opened(
+    settings: Settings,
+    home: Home,
+    workers: int,
+    stack: AsyncExitStack,
+    stop: asyncio.Event,
+    front: Front,
+    watcher: PoolWatcher,
+) -> MasterRooms | None:
+    """Everything a master is made of, closed with the stack; None where `stop` comes before that is there."""
     clock, blobs = SystemClock(), BlobFolder(home.blobs)
-    store = await stack.enter_async_context(open_store(home.database, clock))
+
+    def tell(text: str) -> None:
+        front.waits_because(text)
+        watcher.notice(text)
+
+    opening = stack.enter_async_context(open_as_master(home.database, clock, tell))
+    store = await unless(stop, opening)
+    if store is None:
+        return None
     engine = await stack.enter_async_context(create_engine(settings, blobs, clock))
     pool = WorkerPool(settings, home=home, engine=engine, store=store, own=workers, register=True)
     await stack.enter_async_context(pool)
