@@ -23,6 +23,10 @@ class RunService(Protocol):
         """
         ...
 
+    def call_off(self, run_id: str) -> bool:
+        """Stop one that is still being planned and is not stored; False where there is none of that whole id."""
+        ...
+
     async def cancel(self, run_id: str, reason: str) -> bool:
         """Ask a run to end, whoever carries it out; False where it has ended. Raises NotFound."""
         ...

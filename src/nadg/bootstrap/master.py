@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
@@ -53,6 +54,15 @@ class MasterWatcher:
         structlog.get_logger().warning(text)
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Coming:
+    """A run that was submitted here."""
+
+    stored: asyncio.Future[None]
+    """Done once it is stored; fails where it never is."""
+    task: asyncio.Task[None]
+
+
 class Master:
     """A RunService. Each run is a task of its own; `stop` leaves them to other masters as they stand."""
 
@@ -60,7 +70,7 @@ class Master:
         self._rooms, self._bell = rooms, bell
         self._tasks = asyncio.TaskGroup()
         self._runs: set[asyncio.Task[None]] = set()
-        self._coming: dict[str, asyncio.Future[None]] = {}
+        self._coming: dict[str, _Coming] = {}
         self._adopter = Adopter(rooms, self._adopted)
         self._adopting: asyncio.Task[None] | None = None
         self._stopping = False
@@ -98,8 +108,15 @@ class Master:
             return run_id
         if run_id not in self._coming:
             self._coming[run_id] = self._begun(submission, run_id)
-        await asyncio.shield(self._coming[run_id])
+        await asyncio.shield(self._coming[run_id].stored)
         return run_id
+
+    def call_off(self, run_id: str) -> bool:
+        coming = self._coming.get(run_id)
+        if coming is None or coming.stored.done():
+            return False
+        coming.task.cancel()
+        return True
 
     async def cancel(self, run_id: str, reason: str) -> bool:
         asked = await self._rooms.store.runs.request_cancel(run_id, reason)
@@ -126,8 +143,7 @@ class Master:
             return False
         return True
 
-    def _begun(self, submission: Submission, run_id: str) -> asyncio.Future[None]:
-        """Done once the run is stored; fails where it never is."""
+    def _begun(self, submission: Submission, run_id: str) -> _Coming:
         stored: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         stored.add_done_callback(lambda future: future.cancelled() or future.exception())  # nobody may be waiting
 
@@ -136,11 +152,11 @@ class Master:
                 stored.set_result(None)
 
         watcher = MasterWatcher(self._bell, created)
-        self._own(self._submitted(start_submitted(submission, run_id, watcher, self._rooms), run_id, stored))
-        return stored
+        carrying = start_submitted(submission, run_id, watcher, self._rooms)
+        return _Coming(stored=stored, task=self._own(self._submitted(carrying, run_id, stored)))
 
     async def _submitted(self, carrying: Awaitable[object], run_id: str, stored: asyncio.Future[None]) -> None:
-        failure: Exception = Stopping("this master stopped before the run was stored; ask again once one is up")
+        failure: Exception = Stopping("the run was called off before it was stored")
         try:
             await self._to_its_end(carrying, run_id, stored.done)
         except Exception as error:  # noqa: BLE001 - of a run that never was: whoever submitted it is told
@@ -177,14 +193,11 @@ class Master:
                 raise
             log.error("the run broke off", error=str(error) if isinstance(error, NadgError) else repr(error))
 
-    def _own(self, work: Awaitable[None]) -> None:
-        task = self._tasks.create_task(_awaited(work))
+    def _own(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
+        task = self._tasks.create_task(work)
         self._runs.add(task)
         task.add_done_callback(self._runs.discard)
-
-
-async def _awaited(work: Awaitable[None]) -> None:
-    await work
+        return task
 
 
 def _database_health(trouble: StoreTrouble | None) -> DatabaseHealth:

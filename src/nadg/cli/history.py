@@ -92,10 +92,15 @@ async def attach_run(prefix: str) -> int:
     """Show a run's progress until it ends; returns the exit code that fits how it ended."""
     from nadg.bootstrap.records import open_store_only
 
+    settings = read_settings()
+    if settings.master_url:
+        from nadg.cli.remote import attach_remotely
+
+        return await attach_remotely(settings, prefix)
     console = create_console(stderr=True)
     watcher = ScreenWatcher(create_screen(console, quiet=False))
     over = asyncio.Event()
-    async with open_store_only(read_settings()) as store:
+    async with open_store_only(settings) as store:
         run_id = await store.runs.find(prefix)
         record = await store.runs.get(run_id)
         console.print(plan_tree(record.plan, command=record.command, planner=record.planner))

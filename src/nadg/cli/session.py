@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Collection, Coroutine, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
@@ -34,6 +34,17 @@ if TYPE_CHECKING:
     from nadg.bootstrap.grid import Grid
     from nadg.bootstrap.planning import PlannedRun
     from nadg.settings import Settings
+
+
+class Results(Protocol):
+    """Who has what came of a run: the grid that carried it out, or what was fetched from a master."""
+
+    async def export(self, run_id: str, folder: Path) -> Path: ...
+
+    def run_document(self, record: RunRecord) -> dict[str, Any]: ...
+
+    async def answer_text(self, record: RunRecord) -> str: ...
+
 
 REFUSED = "Refused; nothing was run."
 
@@ -95,7 +106,7 @@ async def _carry_out(settings: Settings, request: RunRequest, console: Console, 
             return FAILED
         interruption = Interruption()
         record = await run_watched(grid, run, watcher, interruption)
-        await _show_result(grid, record, request, out or default_out_folder(record.id))
+        await show_result(grid, record, request, out or default_out_folder(record.id))
     return exit_code_of_run(record, interrupted=interruption.asked.is_set())
 
 
@@ -190,7 +201,7 @@ async def _cancel_when_asked(
     await grid.request_cancel(watcher.run_id, interruption.reason)
 
 
-async def _show_result(grid: Grid, record: RunRecord, request: RunRequest, out_folder: Path) -> None:
+async def show_result(grid: Results, record: RunRecord, request: RunRequest, out_folder: Path) -> None:
     """The answer, whatever becomes of the files: a full disk shall not take it away. Raises UserError."""
     try:
         folder = await grid.export(record.id, out_folder)
@@ -202,7 +213,7 @@ async def _show_result(grid: Grid, record: RunRecord, request: RunRequest, out_f
         create_console().print(folder_line(folder), soft_wrap=True)
 
 
-async def _show_answer(grid: Grid, record: RunRecord, request: RunRequest) -> None:
+async def _show_answer(grid: Results, record: RunRecord, request: RunRequest) -> None:
     if request.as_json:
         print(json.dumps(grid.run_document(record), indent=2))
         return

@@ -21,8 +21,12 @@ def checked_wishes(
     no_cache: bool,
     repairs: int | None = None,
     from_file: bool,
+    elsewhere: bool = False,
 ) -> ModelWishes:
-    """Raises UserError, naming the option, where one does not fit or two contradict each other."""
+    """Raises UserError, naming the option, where one does not fit or two contradict each other.
+
+    `elsewhere`: a master has the models, and it alone knows which are configured.
+    """
     wishes = ModelWishes(
         planner=planner,
         model=None if model is None else _model(model),
@@ -34,6 +38,8 @@ def checked_wishes(
         raise UserError("give either --plan FILE or --planner, not both: the file is the plan")
     if planner == "builtin" and wishes.model not in (None, NO_MODEL):
         raise UserError(f"--planner builtin asks no model, and --model {wishes.model} wants one; drop one of them")
+    if elsewhere:
+        return wishes
     chosen = planner or settings.planner
     if chosen == "model" and not from_file and not models_for("plan", settings, wishes):
         asked = "--planner model" if planner else "NADG_PLANNER=model"

@@ -1,1 +1,1 @@
-"""Talks to a master over HTTP, and follows the runs that it carries out."""
+"""Talks to a master over HTTP: gives it runs, and follows those that it carries out."""

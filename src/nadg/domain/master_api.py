@@ -13,6 +13,8 @@ from nadg.domain.problems import Problem
 from nadg.domain.run import RunOptions, RunRecord
 from nadg.domain.wishes import ModelWishes
 
+MAX_BLOB_BYTES = 16 << 30
+"""Of a file that a client may send."""
 MOST_WAIT_SECONDS = 30.0
 """The longest that a master lets a client wait for events; it asks again."""
 

@@ -13,8 +13,8 @@ from nadg.api.routes.parts import Parts
 from nadg.api.schemas import json_response
 from nadg.domain.blob import BlobRef, Blobs
 from nadg.domain.errors import BlobRefused, NotFound, UserError
+from nadg.domain.master_api import MAX_BLOB_BYTES
 
-MAX_BLOB_BYTES = 16 << 30
 WRITE_BYTES = 1 << 20
 """So much is gathered before it is written, by a thread."""
 

@@ -64,6 +64,7 @@ def run(  # each option of the command is a parameter
 
     The answer goes to standard output, the plan and the progress to standard error. Exit code: 0 done,
     1 failed or refused in a review, 2 bad request, 130 cancelled by Ctrl-C (once: cleanly; twice: at once).
+    With NADG_MASTER_URL set, that master carries the run out, which then outlives this command.
     """
     with before_a_run():
         from nadg.cli.configuration import read_settings
@@ -82,6 +83,7 @@ def run(  # each option of the command is a parameter
             no_cache=no_cache,
             repairs=repair,
             from_file=plan is not None,
+            elsewhere=bool(settings.master_url),
         )
         request = RunRequest(
             command=command,
@@ -97,6 +99,10 @@ def run(  # each option of the command is a parameter
             as_json=as_json,
             quiet=quiet,
         )
+    if settings.master_url:
+        from nadg.cli.remote import carry_out_remotely
+
+        raise typer.Exit(asyncio.run(carry_out_remotely(settings, request)))
     raise typer.Exit(asyncio.run(carry_out(settings, request)))
 
 

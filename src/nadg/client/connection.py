@@ -1,0 +1,154 @@
+"""Requests to a master, which are made again for as long as it is out of reach."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import random
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
+
+import httpx
+import msgspec
+
+from nadg.domain.errors import ModelUnavailable, NadgError, NotFound, PlanInvalid, UserError
+from nadg.domain.master_api import Refusal
+
+CONNECT_SECONDS = 5.0
+ANSWER_SECONDS = 60.0
+"""How long a master may take to answer; then it is asked again, which changes nothing that was done."""
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.2, 3.0
+_AGAIN = (502, 503, 504)
+"""Statuses of a master that waits or goes, or of a proxy before it. One of its own 502s has our JSON."""
+
+Notice = Callable[[str], None]
+
+
+class Connection:
+    """Says once that the master is out of reach, and once that it is back; made by `connected`."""
+
+    def __init__(self, http: httpx.AsyncClient, url: str, notice: Notice) -> None:
+        self.http, self.url = http, url
+        self._notice = notice
+        self._in_trouble = False
+        self._reached = False
+
+    async def ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        content: bytes | Callable[[], AsyncIterator[bytes]] | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout_seconds: float = ANSWER_SECONDS,
+    ) -> bytes:
+        """The body of the answer. Whatever is asked must be harmless when it is asked twice.
+
+        Raises UserError, PlanInvalid, NotFound or ModelUnavailable as the master says; where the first request
+        finds no master, UserError; later ones wait until there is one.
+        """
+        pause = FIRST_PAUSE_SECONDS
+        timeout = httpx.Timeout(timeout_seconds, connect=CONNECT_SECONDS)
+        while True:
+            body = content() if callable(content) else content
+            try:
+                answer = await self.http.request(method, path, content=body, headers=headers, timeout=timeout)
+            except httpx.LocalProtocolError as error:
+                raise UserError(f"what was to be sent changed meanwhile ({error}); try again") from error
+            except httpx.TransportError as error:
+                trouble = str(error) or type(error).__name__
+            else:
+                if not _is_trouble(answer):
+                    self._is_back()
+                    return _body_of(answer, self.url)
+                self._reached = True
+                trouble = _detail(answer).detail
+            self._tell(trouble)
+            await asyncio.sleep(pause * (0.5 + random.random() / 2))
+            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+
+    @asynccontextmanager
+    async def streamed(self, path: str) -> AsyncIterator[AsyncIterator[bytes]]:
+        """A body piece by piece. Raises httpx.TransportError where it is cut off, NotFound and the like."""
+        timeout = httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS)
+        async with self.http.stream("GET", path, timeout=timeout) as answer:
+            if answer.is_error:
+                await answer.aread()
+                _body_of(answer, self.url)
+            yield answer.aiter_bytes()
+
+    def _tell(self, trouble: str) -> None:
+        if not self._reached:
+            raise UserError(
+                f"NADG_MASTER_URL: no master answers at {self.url} ({trouble}); start one there: `nadg up`, "
+                "or unset the variable to run without one"
+            )
+        if not self._in_trouble:
+            self._in_trouble = True
+            self._notice(f"The master at {self.url} cannot be reached ({trouble}); waiting. The run is not lost.")
+
+    def _is_back(self) -> None:
+        self._reached = True
+        if self._in_trouble:
+            self._in_trouble = False
+            self._notice(f"The master at {self.url} answers again.")
+
+
+@asynccontextmanager
+async def connected(url: str, token: str, notice: Notice) -> AsyncIterator[Connection]:
+    """A connection for the length of a `with`; nothing is sent yet. `notice` hears of trouble."""
+    headers = {"Authorization": f"Bearer {token}", "User-Agent": "nadg"}
+    direct = _is_loopback(urlsplit(url).hostname or "")  # no proxy could reach it
+    async with httpx.AsyncClient(base_url=url, headers=headers, trust_env=not direct) as http:
+        yield Connection(http, url, notice)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def _is_trouble(answer: httpx.Response) -> bool:
+    if answer.status_code == 502:
+        return not _is_ours(answer)
+    return answer.status_code in _AGAIN
+
+
+def _is_ours(answer: httpx.Response) -> bool:
+    try:
+        msgspec.json.decode(answer.content, type=Refusal)
+    except msgspec.DecodeError:
+        return False
+    return True
+
+
+def _detail(answer: httpx.Response) -> Refusal:
+    try:
+        return msgspec.json.decode(answer.content, type=Refusal)
+    except msgspec.DecodeError:
+        return Refusal(detail=f"HTTP {answer.status_code}")
+
+
+def _body_of(answer: httpx.Response, url: str) -> bytes:
+    """Raises what a refusal means here."""
+    status = answer.status_code
+    if answer.is_success:
+        return answer.content
+    said = _detail(answer)
+    if status == 401:
+        raise UserError(
+            f"the master at {url} refused the token; set NADG_MASTER_TOKEN to its own, "
+            "which stands in master.token in its home folder"
+        )
+    if status == 404 and answer.request.method == "HEAD":
+        raise NotFound(f"{answer.request.url.path} is not there")
+    if answer.is_redirect or not _is_ours(answer):
+        raise UserError(f"NADG_MASTER_URL: what answers at {url} is no NADG master (HTTP {status})")
+    if said.problems:
+        raise PlanInvalid(said.problems)
+    kinds: dict[int, type[NadgError]] = {404: NotFound, 502: ModelUnavailable}
+    kind = kinds.get(status, UserError if status < 500 else NadgError)
+    raise kind(said.detail)
