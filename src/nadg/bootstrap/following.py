@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from typing import Protocol
 
 from nadg.domain.changes import Change, RunChanged
 from nadg.domain.plan import Plan
 from nadg.domain.states import is_final
-from nadg.store.api import StoredEvent
+from nadg.store.api import Runs
 
 LOOK_SECONDS = 0.3
 """How often the store is looked at: it is all that two masters share."""
+SILENT_LOOKS = 10
+"""After so many at which nothing was new it is asked whether the run's master is still there."""
 
 
 class ToldWatcher(Protocol):
@@ -23,12 +24,6 @@ class ToldWatcher(Protocol):
     def changed(self, run_id: str, change: Change) -> None: ...
 
     def output(self, run_id: str, attempt_id: str, stream: str, text: str) -> None: ...
-
-
-class EventLog(Protocol):
-    """What is needed of the store."""
-
-    async def events_after(self, run_id: str, seq: int, limit: int = 1000) -> Sequence[StoredEvent]: ...
 
 
 class CountingWatcher:
@@ -49,14 +44,22 @@ class CountingWatcher:
         self._watcher.output(run_id, attempt_id, stream, text)
 
 
-async def follow_run(runs: EventLog, run_id: str, seq: int, watcher: ToldWatcher) -> None:
-    """Tell every change after `seq` until the run has ended, for as long as that takes."""
+async def follow_run(runs: Runs, run_id: str, watcher: CountingWatcher) -> bool:
+    """Tell every change from `watcher.count` on; True at the run's end, False where no master holds it any more.
+
+    Raises NotFound where the run is gone.
+    """
+    silent_looks = 0
     while True:
-        events = await runs.events_after(run_id, seq)
+        events = await runs.events_after(run_id, watcher.count)
         for event in events:
-            seq = event.seq
             watcher.changed(run_id, event.change)
             if isinstance(event.change, RunChanged) and is_final(event.change.state):
-                return
+                return True
+        silent_looks = 0 if events else silent_looks + 1
+        if silent_looks and silent_looks % SILENT_LOOKS == 0:
+            record = await runs.get(run_id)
+            if record.orphaned or is_final(record.state):
+                return is_final(record.state)
         if not events:
             await asyncio.sleep(LOOK_SECONDS)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
 from nadg.bootstrap.asked import HOW_TO_CONFIGURE, ModelWishes, options_of_run, written_by_model
-from nadg.bootstrap.carrying import Planning, RunCarrier
+from nadg.bootstrap.carrying import CarriedWatcher, Planning, RunCarrier
 from nadg.bootstrap.database import OPENING_SECONDS, open_as_master
 from nadg.bootstrap.demands import require_workers
 from nadg.bootstrap.following import CountingWatcher, follow_run
@@ -30,10 +31,10 @@ from nadg.bootstrap.planning import (
     take_inputs,
     worker_labels,
 )
-from nadg.bootstrap.review import RunEstimate, estimate_of
+from nadg.bootstrap.review import estimate_of
 from nadg.bootstrap.streaming import PlanStream, cancelled_at_the_end, plan_anew, within
+from nadg.bootstrap.watching import Watcher as Watcher
 from nadg.bootstrap.workers import WorkerPool
-from nadg.domain.changes import Change
 from nadg.domain.clock import Clock, SystemClock
 from nadg.domain.errors import LeaseLost, UserError
 from nadg.domain.inputs import InputFile
@@ -41,7 +42,7 @@ from nadg.domain.model_calls import Budget
 from nadg.domain.plan import Plan
 from nadg.domain.run import Lease, NewRun, RunOptions, RunRecord
 from nadg.domain.tier import strongest
-from nadg.engines.grid import GridEngine, GridSettings, WorkerView
+from nadg.engines.grid import GridEngine, GridSettings
 from nadg.link.blobfolder import BlobFolder
 from nadg.models.account import RunAccount
 from nadg.models.call import Door
@@ -51,24 +52,6 @@ from nadg.orchestrator.loop import RunLoop
 from nadg.orchestrator.model_access import ModelAccess
 from nadg.settings import Settings
 from nadg.store.api import Store
-
-
-class Watcher(Protocol):
-    """Who is shown what happens. Plain calls on the event loop, which must not block."""
-
-    def run_created(self, run_id: str, plan: Plan) -> None: ...
-
-    def changed(self, run_id: str, change: Change) -> None: ...
-
-    def output(self, run_id: str, attempt_id: str, stream: str, text: str) -> None: ...
-
-    def estimated(self, estimate: RunEstimate) -> None:
-        """What models are likely to take, told once the plan of a run that has begun is whole."""
-        ...
-
-    def workers(self, views: Sequence[WorkerView]) -> None: ...
-
-    def notice(self, text: str) -> None: ...
 
 
 class Grid:
@@ -87,10 +70,12 @@ class Grid:
         door: Door | None,
         carrier: RunCarrier,
         clock: Clock,
+        follows: bool = True,
     ) -> None:
+        """`follows`: a run that another master took over is watched to its end; else LeaseLost is raised."""
         self._settings, self._wishes, self._store, self._blobs = settings, wishes, store, blobs
         self._engine, self._pool, self._planners, self._door, self._clock = engine, pool, planners, door, clock
-        self._carrier = carrier
+        self._carrier, self._follows = carrier, follows
 
     @property
     def asks_model_for_plans(self) -> bool:
@@ -204,17 +189,28 @@ class Grid:
         try:
             return await self._carrier.carry(new, told, self._access(account), planning)
         except LeaseLost:
-            watcher.notice(f"another master took run {new.id} over; this one only watches it from here on")
-            await follow_run(self._store.runs, new.id, told.count, watcher)
-            return await self._store.runs.get(new.id)
+            if not self._follows:
+                raise
+            watcher.notice(f"Another master took run {new.id} over; it is watched from here on.")
+            return await self._followed(new.id, told, watcher.notice)
 
-    async def go_on(self, record: RunRecord, lease: Lease, watcher: Watcher) -> RunRecord:
+    async def _followed(self, run_id: str, told: CountingWatcher, notice: Notice) -> RunRecord:
+        """The run at its end, whoever carries it there; this master does where the other one is gone, too."""
+        runs = self._store.runs
+        while not await follow_run(runs, run_id, told):
+            lease = await runs.claim(run_id, self._carrier.owner, self._settings.lease_seconds)
+            if lease is not None:
+                with contextlib.suppress(LeaseLost):
+                    return await self.go_on(await runs.get(run_id), lease, told, notice)
+        return await runs.get(run_id)
+
+    async def go_on(self, record: RunRecord, lease: Lease, watcher: CarriedWatcher, notice: Notice) -> RunRecord:
         """Carry a run to its end that was claimed from a master that is gone. Raises LeaseLost.
 
         What of its plan was not written yet is planned anew, with the rest.
         """
         options = record.options
-        account = await self._account(record.id, options.budget, watcher.notice, options.use_cache)
+        account = await self._account(record.id, options.budget, notice, options.use_cache)
 
         async def plan_again(loop: RunLoop) -> None:
             await plan_anew(loop, record, self._planners, account, self._settings.default_limits)

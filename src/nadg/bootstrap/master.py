@@ -179,7 +179,8 @@ class Master:
             self._adopter.leave(record.id)
             await self._rooms.store.runs.release(lease)
             raise
-        await grid.go_on(record, lease, MasterWatcher(self._bell))
+        watcher = MasterWatcher(self._bell)
+        await grid.go_on(record, lease, watcher, watcher.notice)
 
     async def _to_its_end(self, carrying: Awaitable[object], run_id: str, stored: Callable[[], bool]) -> None:
         """What goes wrong with a stored run is its own matter, and the log's; the master goes on."""

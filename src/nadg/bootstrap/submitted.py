@@ -10,9 +10,10 @@ import msgspec
 from nadg.bootstrap.asked import ModelWishes, must_wait_for_plan, options_of_run, written_by_model
 from nadg.bootstrap.carrying import RunCarrier
 from nadg.bootstrap.doors import Doors
-from nadg.bootstrap.grid import Grid, Watcher
+from nadg.bootstrap.grid import Grid
 from nadg.bootstrap.planning import GivenPlan, PlannedRun, checked_command, create_planners, worker_labels
 from nadg.bootstrap.review import unconfined_code
+from nadg.bootstrap.watching import Watcher
 from nadg.bootstrap.workers import WorkerPool
 from nadg.domain.blob import BlobRef
 from nadg.domain.clock import Clock
@@ -57,6 +58,7 @@ async def grid_for(wishes: ModelWishes, rooms: MasterRooms) -> Grid:
         door=door,
         carrier=rooms.carrier,
         clock=rooms.clock,
+        follows=False,
     )
 
 
