@@ -25,7 +25,7 @@ def time_up(workers: int) -> float:
     with tempfile.TemporaryDirectory() as home:
         started = time.perf_counter()
         command = [sys.executable, "-m", "nadg", "up", "--workers", str(workers)]
-        environment = {**os.environ, "NADG_HOME": home}
+        environment = {**os.environ, "NADG_HOME": home, "NADG_MASTER_PORT": "0"}
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
             assert process.stdout is not None
             for line in process.stdout:

@@ -13,14 +13,22 @@ settings.load_profile("steady")  # the same examples each time; `--hypothesis-pr
 
 NEEDS = "needs "
 """A skip whose reason begins so says that a part of the machine is missing, such as `needs Landlock: …`."""
-FOREIGN = ("GEMINI_", "GOOGLE_API", "GOOGLE_GEMINI", "OPENAI_", "NADG_MODEL", "NADG_GOOGLE", "NADG_OPENAI")
+FOREIGN = (
+    *("GEMINI_", "GOOGLE_API", "GOOGLE_GEMINI", "OPENAI_"),
+    *("NADG_MODEL", "NADG_GOOGLE", "NADG_OPENAI", "NADG_MASTER"),
+)
 
 
 @pytest.fixture(autouse=True, scope="session")
 def no_models_of_the_user() -> Generator[None, None, None]:
-    """Whoever runs the tests may have keys and settings of their own: no test shall ask their model."""
+    """Whoever runs the tests may have keys and settings of their own: no test shall ask their model or master.
+
+    Masters that tests start listen wherever there is room.
+    """
     kept = {name: os.environ.pop(name) for name in tuple(os.environ) if name.upper().startswith(FOREIGN)}
+    os.environ["NADG_MASTER_PORT"] = "0"
     yield
+    del os.environ["NADG_MASTER_PORT"]
     os.environ.update(kept)
 
 

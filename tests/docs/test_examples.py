@@ -4,11 +4,13 @@ How a fenced block is treated follows from its language; a comment just before i
 
     <!-- example: not run, REASON -->       only its syntax is checked
     <!-- example: needs a worker -->        run beside a worker on port 7860 of its own machine
+    <!-- example: needs a master -->        run beside a master on port 8400 of its own machine
     <!-- example: subtask code -->          run as the code of a subtask, under the code contract
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -18,6 +20,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import IO
 
 import pytest
 import yaml
@@ -102,7 +105,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_there_are_examples_and_their_marks_are_known() -> None:
     assert len(ALL) > 10
-    known = re.compile(r"(not run, .+|needs a worker|subtask code)?")
+    known = re.compile(r"(not run, .+|needs a worker|needs a master|subtask code)?")
     assert [one.place for one in ALL if not known.fullmatch(one.mark)] == []
     assert {one.language for one in ALL} <= {*SHELL, "python", "yaml", "json", "text"}
 
@@ -187,11 +190,17 @@ def worker(place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The URL of a worker of its own, with `TOKEN` set for its callers."""
     monkeypatch.setenv("NADG_WORKER_TOKEN", "only-for-this-test")
     monkeypatch.setenv("TOKEN", "only-for-this-test")
-    command = [sys.executable, "-m", "nadg", "worker", "--port", "0", "--slots", "1"]
-    process = subprocess.Popen(command, cwd=place, stdout=subprocess.PIPE, text=True)
+    with standing("worker", "--port", "0", "--slots", "1") as words:
+        yield json.loads(words.readline())["url"]
+
+
+@contextlib.contextmanager
+def standing(*arguments: str) -> Iterator[IO[str]]:
+    """What a command says that stays; it is stopped at the end."""
+    process = subprocess.Popen([sys.executable, "-m", "nadg", *arguments], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     try:
-        yield json.loads(process.stdout.readline())["url"]
+        yield process.stdout
     finally:
         process.terminate()
         process.communicate(timeout=30)
@@ -200,14 +209,41 @@ def worker(place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 def test_a_workers_doors_answer_as_shown(worker: str, place: Path) -> None:
     if shutil.which("curl") is None:
         pytest.skip("needs curl: the examples for a worker's doors use it")
-    shown = chosen(*SHELL, mark="needs a worker")
-    assert shown
-    for example in shown:
+    for said in answers("needs a worker", "http://127.0.0.1:7860", worker, place):
+        answer = json.loads(said)
+        assert answer.get("status") != "failed", answer
+
+
+def answers(mark: str, shown_url: str, url: str, place: Path) -> list[str]:
+    """What the commands of such examples print, in order, each of which must succeed."""
+    printed = []
+    for example in chosen(*SHELL, mark=mark):
         for command in example.commands():
-            text = command.replace("http://127.0.0.1:7860", worker).replace(
-                "curl -s ", "curl -sS --fail-with-body "
-            )
+            text = command.replace(shown_url, url).replace("curl -s ", "curl -sS --fail-with-body ")
             done = subprocess.run(["bash", "-c", text], cwd=place, capture_output=True, text=True, check=False)
             assert done.returncode == 0, f"{example.place}: {text}\n{done.stdout}\n{done.stderr}"
-            answer = json.loads(done.stdout)
-            assert answer.get("status") != "failed", answer
+            printed.append(done.stdout)
+    assert printed
+    return printed
+
+
+@pytest.fixture
+def master(place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The URL of a master of its own, with `TOKEN` set for its callers."""
+    monkeypatch.setenv("NADG_MASTER_PORT", "0")
+    monkeypatch.setenv("NADG_MASTER_TOKEN", "only-for-this-test")
+    monkeypatch.setenv("TOKEN", "only-for-this-test")
+    with standing("up", "--workers", "1") as words:
+        lines = [words.readline(), words.readline()]
+        found = re.search(r"^master: (\S+)", lines[1])
+        assert found is not None, lines
+        yield found[1]
+
+
+def test_a_masters_api_answers_as_shown(master: str, place: Path) -> None:
+    if shutil.which("curl") is None:
+        pytest.skip("needs curl: the examples for a master's API use it")
+    health, _, _, started, events, *_ = answers("needs a master", "http://127.0.0.1:8400", master, place)
+    assert json.loads(health)["status"] == "ok"
+    assert json.loads(started) == {"id": "1m8akp5nfe6kkaz7"}
+    assert [one["seq"] for one in json.loads(events)["events"]][:2] == [1, 2]

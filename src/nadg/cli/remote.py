@@ -79,7 +79,7 @@ def check_options(request: RunRequest) -> None:
         raise UserError(f"--follow: {at}, what subtasks print is not shown; leave it out, or unset the variable")
     if request.review and not request.yes:
         raise UserError(
-            f"--review: {at}, the master begins as soon as it has a plan; save one with `nadg plan`, read it, "
+            f"--review: {at}, the master begins as soon as it has a plan; save one (`nadg plan --save`), read it, "
             "and run it with --plan, or unset the variable"
         )
 
