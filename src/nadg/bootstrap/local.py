@@ -42,6 +42,12 @@ def _launch(settings: Settings, home: Home, token: str, number: int) -> Launch:
     return Launch(argv=ARGV, settings=msgspec.json.encode(worker), token=token, log=log)
 
 
+def master_lives(name: str) -> bool:
+    """Whether the process goes on that started the local worker of this name, if that is to be seen from here."""
+    process_id = name.removeprefix("local-").partition("-")[0]
+    return not process_id.isdigit() or psutil.pid_exists(int(process_id))
+
+
 def own_folder(workers: Path, number: int) -> Path:
     """The folder of one local worker; its name tells which process it belongs to."""
     return workers / f"{os.getpid()}-{number}"

@@ -13,6 +13,7 @@ from typing import Protocol
 import msgspec
 
 from nadg.bootstrap.findings import Findings
+from nadg.bootstrap.local import master_lives
 from nadg.domain.errors import NotFound
 from nadg.domain.worker import WorkerInfo, WorkerNode, WorkerNote
 from nadg.engines.grid import WorkerView
@@ -21,6 +22,7 @@ from nadg.store.api import Workers
 AGAIN_SECONDS = 5.0
 """A registered worker that did not answer is asked again after so long."""
 REMOVED = "it was removed from the registry"
+OUTLIVED = "it outlived its master for a while"
 
 
 class Roster(Protocol):
@@ -46,7 +48,7 @@ class RegistryLook:
     """Keeps a grid and the registry in step, as often as `look` is called.
 
     With `register` the workers that the grid did not find in the registry are written into it as local ones,
-    and the local ones of other masters are left to those.
+    and the local ones of other masters are left to those that live.
     """
 
     def __init__(
@@ -102,13 +104,26 @@ class RegistryLook:
         """Give nothing new to whom a person keeps out of use, and let go of removed ones when they are idle."""
         for view in self._roster.workers():
             row = rows.get(view.url)
-            if row is not None or self._linked.get(view.url, True):
+            if row is not None and self._has_outlived(row, view):
+                del self._linked[view.url]
+                await self._roster.remove_worker(view.url, OUTLIVED)
+                await self._forget(rows, {view.url})
+            elif row is not None or self._linked.get(view.url, True):
                 self._roster.hold_back(view.url, row.reason if row is not None and row.by_hand else "")
             elif view.in_flight:
                 self._roster.hold_back(view.url, REMOVED)
             else:
                 del self._linked[view.url]
                 await self._roster.remove_worker(view.url, REMOVED)
+
+    def _has_outlived(self, row: WorkerNode, view: WorkerView) -> bool:
+        """Whether it kept what a dead master's runs had there, and is gone now itself."""
+        gone = view.state in ("away", "dead", "refused") and not view.in_flight
+        return gone and self._register and row.local and view.url in self._linked
+
+    def _is_anothers(self, row: WorkerNode) -> bool:
+        """A local worker of another master that stays; without that one it hands over what it has, and ends."""
+        return self._register and row.local and master_lives(row.name)
 
     def _take_up(self, rows: Mapping[str, WorkerNode], tasks: asyncio.TaskGroup) -> None:
         """Ask those that are not in the grid; whoever answers belongs to it."""
@@ -119,7 +134,7 @@ class RegistryLook:
         for url, row in rows.items():
             silence = self._silent.get(url)
             rests = silence is not None and silence.since + AGAIN_SECONDS > now
-            if url not in here and url not in self._asking and not rests and not (self._register and row.local):
+            if url not in here and url not in self._asking and not rests and not self._is_anothers(row):
                 self._asking[url] = tasks.create_task(self._question(row))
 
     async def _question(self, row: WorkerNode) -> None:

@@ -96,7 +96,7 @@ class WorkerPool:
                 self._ready = True
         views = self._engine.workers()
         watcher.workers(views)
-        return len(views)
+        return sum(view.state == "ready" for view in views)
 
     # -- workers that are there already
 
