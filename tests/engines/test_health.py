@@ -87,6 +87,16 @@ def test_many_attempts_that_fail_at_once_count_for_one_quarantine() -> None:
     assert until(health, "a") == FIRST_SECONDS
 
 
+def test_what_began_before_a_quarantine_does_not_end_the_trial() -> None:
+    health = Health()
+    failing(health, "a", "1", "2", "3")
+    health.judge(10.0)
+    failing(health, "a", "4", now=10.0)
+    health.good("a", "it began long ago")
+    health.judge(30.0)
+    assert health.on_trial("a")
+
+
 def test_the_same_shard_counts_once_against_the_same_worker() -> None:
     health = Health()
     failing(health, "a", *["poison"] * 20)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from types import TracebackType
@@ -12,6 +13,7 @@ from typing import Protocol, Self
 from nadg.bootstrap.home import Home
 from nadg.bootstrap.local import create_launches, remove_own_folders
 from nadg.bootstrap.look import RegistryLook
+from nadg.domain.clock import SystemClock
 from nadg.domain.errors import LinkLost, LinkRefused, NotFound, StoreUnavailable, UserError
 from nadg.domain.worker import WorkerInfo, WorkerNode
 from nadg.engines.grid import GridEngine, WorkerView, ask_worker
@@ -26,6 +28,7 @@ ASK_SECONDS = 3.0
 READY_SECONDS = 60.0
 FORGET_SECONDS = 5.0
 """So long a database in trouble is waited for at the end, to take local workers out of the registry."""
+HEARD_JUST_NOW = datetime.timedelta(seconds=10)
 LOOK_SECONDS = 2.0
 """How often the registry is brought up to date with the links."""
 
@@ -57,7 +60,7 @@ class WorkerPool:
         register: bool = False,
     ) -> None:
         self._settings, self._home, self._engine, self._store = settings, home, engine, store
-        self._own = own
+        self._own, self._clock = own, SystemClock()
         self._register = register
         self._token = home.worker_token()
         self._stack = AsyncExitStack()
@@ -127,12 +130,17 @@ class WorkerPool:
             return str(error)
 
     async def _note_silent(self, node: WorkerNode, reason: str, watcher: PoolWatcher) -> None:
-        """A local worker that does not answer is one whose `nadg up` was killed: forget it."""
-        if node.local:
+        """A local worker that does not answer is one whose `nadg up` was killed: forget it.
+
+        One that was heard of just now may be local to another machine; the looks find out.
+        """
+        heard = self._clock.now() - node.last_ping if node.last_ping is not None else None
+        if node.local and (heard is None or abs(heard) > HEARD_JUST_NOW):
             with contextlib.suppress(NotFound):
                 await self._store.workers.remove(node.id)
-        else:
-            self._look.unreached(node.vm_url, reason)
+            return
+        self._look.unreached(node.vm_url, reason)
+        if not node.local:
             watcher.notice(f"worker {node.vm_url} is not used: {reason}")
 
     # -- workers of our own
