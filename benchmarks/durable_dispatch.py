@@ -14,13 +14,14 @@ import secrets
 import statistics
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Protocol
 
 from environment import print_environment, spread
 from memory_store import MemoryRuns
+from tests.support.postgres import open_server
 
 from nadg.bootstrap.grid import create_engine
 from nadg.bootstrap.home import Home
@@ -36,7 +37,6 @@ from nadg.link.blobfolder import BlobFolder
 from nadg.orchestrator.loop import RunLoop, RunStore
 from nadg.settings import Settings
 from nadg.store import open_store
-from tests.support.postgres import open_server
 
 CLOCK = SystemClock()
 
@@ -55,7 +55,8 @@ def create_plan(shards: int) -> Plan:
 
 async def measure(runs: Creating, engine: GridEngine, blobs: BlobFolder, plan: Plan) -> float:
     """Shards a second of one run, from its submission to its end."""
-    new = NewRun(id=secrets.token_hex(8), command="bench", planner="file", plan=plan, options=RunOptions(hedge=False))
+    options = RunOptions(hedge=False, use_cache=False)
+    new = NewRun(id=secrets.token_hex(8), command="bench", planner="file", plan=plan, options=options)
     started = time.perf_counter()
     lease = await runs.create(new, "bench")
     loop = RunLoop(
@@ -103,9 +104,10 @@ async def rates(shards: int, workers: int, rounds: int) -> dict[str, list[float]
                 return found
 
 
-def ratios(found: dict[str, list[float]], of: Callable[[list[float]], float] = statistics.median) -> dict[str, float]:
-    """Each store's rate as a share of that of memory."""
-    return {name: of(values) / of(found["memory"]) for name, values in found.items()}
+def ratios(found: dict[str, list[float]]) -> dict[str, float]:
+    """Each store's middle rate as a share of that of memory."""
+    peer = statistics.median(found["memory"])
+    return {name: statistics.median(values) / peer for name, values in found.items()}
 
 
 def main() -> None:

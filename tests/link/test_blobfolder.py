@@ -123,3 +123,13 @@ def test_leftovers_of_a_killed_writer_go_and_those_of_a_living_one_stay(tmp_path
         child.wait()
     BlobFolder(tmp_path)
     assert list((tmp_path / "incoming").iterdir()) == []
+
+
+def test_old_blobs_that_nobody_speaks_of_are_forgotten(tmp_path: Path) -> None:
+    folder = BlobFolder(tmp_path)
+    kept, old, again, young = (folder.put(text) for text in (b"kept", b"old", b"again", b"young"))
+    for ref in (kept, old, again):
+        os.utime(folder.path(ref.sha256), (1, 1))
+    folder.put(b"again")
+    assert folder.forget_older(3600, {kept.sha256}) == (1, 3)
+    assert [folder.has(ref.sha256) for ref in (kept, old, again, young)] == [True, False, True, True]

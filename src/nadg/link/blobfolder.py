@@ -13,7 +13,7 @@ import os
 import tempfile
 import threading
 from collections import Counter, OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
@@ -66,6 +66,7 @@ class BlobFolder:
         """Keep these bytes. Costs only the hash where they are kept already."""
         ref = BlobRef(sha256=hashlib.sha256(data).hexdigest(), size=len(data))
         if self.has(ref.sha256):
+            os.utime(self._path(ref.sha256))
             self._touch(ref.sha256)
             return ref
         with self.create() as writer:
@@ -78,6 +79,17 @@ class BlobFolder:
             while data := source.read(COPY_BYTES):
                 writer.write(data)
             return writer.commit()
+
+    def forget_older(self, seconds: float, keep: Collection[str]) -> tuple[int, int]:
+        """Remove blobs last put longer ago than that which are not to be kept; how many, and their bytes."""
+        before = self._clock.now().timestamp() - seconds
+        count = size = 0
+        for entry in sorted(self._root.glob("??/*")):
+            status = entry.stat()
+            if is_sha256(entry.name) and entry.name not in keep and status.st_mtime < before:
+                entry.unlink(missing_ok=True)
+                count, size = count + 1, size + status.st_size
+        return count, size
 
     @contextmanager
     def pinned(self, sha256s: Iterable[str]) -> Iterator[None]:

@@ -212,6 +212,10 @@ class ModelCalls(Protocol):
         """All of a run, in order; empty where there are none."""
         ...
 
+    async def prune(self, before: datetime.datetime) -> int:
+        """Forget those older than that which belong to no stored run; gives how many."""
+        ...
+
 
 class ModelAnswers(Protocol):
     """Answers of language models by the hash of what was asked."""
@@ -224,6 +228,10 @@ class ModelAnswers(Protocol):
 
     async def forget(self, key: str) -> None:
         """Keep it no longer; harmless where there is none."""
+        ...
+
+    async def prune(self, unused_since: datetime.datetime) -> int:
+        """Forget those that nobody asked for since then; gives how many."""
         ...
 
 
@@ -248,6 +256,10 @@ class Store(Protocol):
     @property
     def trouble(self) -> StoreTrouble | None:
         """Why the database does not answer just now; None where it does."""
+        ...
+
+    async def referenced_blobs(self) -> frozenset[str]:
+        """The SHA-256 of every blob that a stored run speaks of; looks at all of them."""
         ...
 
     async def statistics(self) -> Mapping[str, int]:

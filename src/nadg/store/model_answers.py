@@ -10,6 +10,7 @@ from nadg.domain.clock import Clock
 from nadg.domain.model_calls import StoredAnswer
 from nadg.store import codec, dialect
 from nadg.store.database import Database
+from nadg.store.retention import prune_answers
 from nadg.store.tables import model_answers
 
 TOUCH_AFTER = datetime.timedelta(days=1)
@@ -57,6 +58,9 @@ class SqlModelAnswers:
             "last_used_at": now,
         }
         await self._database.write(lambda connection: connection.execute(_PUT, row))
+
+    async def prune(self, unused_since: datetime.datetime) -> int:
+        return await self._database.write(lambda connection: prune_answers(connection, unused_since))
 
     async def forget(self, key: str) -> None:
         await self._database.write(lambda connection: connection.execute(_FORGET, {"b_key": key}))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from typing import get_args
 
 from sqlalchemy import Connection, Row, bindparam, func, select, update
@@ -10,6 +11,7 @@ from nadg.domain.model_calls import CallCharge, CallRecord, ModelUsage, Settleme
 from nadg.store import codec, dialect
 from nadg.store.database import Database
 from nadg.store.guards import Row as Parameters
+from nadg.store.retention import prune_calls
 from nadg.store.tables import model_calls
 
 _NEXT_POSITION = select(func.coalesce(func.max(model_calls.c.position), 0) + 1).where(
@@ -56,6 +58,9 @@ class SqlModelCalls:
 
     async def calls(self, run_id: str) -> list[CallRecord]:
         return await self._database.read(lambda connection: read_calls(connection, run_id))
+
+    async def prune(self, before: datetime.datetime) -> int:
+        return await self._database.write(lambda connection: prune_calls(connection, before))
 
 
 def read_calls(connection: Connection, run_id: str) -> list[CallRecord]:

@@ -17,6 +17,7 @@ from nadg.store.database import Database
 from nadg.store.model_answers import SqlModelAnswers
 from nadg.store.model_calls import SqlModelCalls
 from nadg.store.patience import Patience, Wait
+from nadg.store.retention import referenced_blobs
 from nadg.store.runs import SqlRuns
 from nadg.store.tables import blobs, runs, worker_nodes
 from nadg.store.workers import SqlWorkers
@@ -46,6 +47,9 @@ class SqlStore:
     @property
     def trouble(self) -> StoreTrouble | None:
         return self._database.trouble
+
+    async def referenced_blobs(self) -> frozenset[str]:
+        return frozenset(await self._database.read(referenced_blobs))
 
     async def statistics(self) -> dict[str, int]:
         return await self._database.read(_count)
