@@ -19,7 +19,8 @@ result = {{"n": item["n"], "digits": sum(map(int, str(item["square"])))}}
 """
 REDUCE = """
 digits = needs["digits"]
-result = {"count": len(digits), "sum": sum(one["digits"] for one in digits), "order": [one["n"] for one in digits][:3]}
+total = sum(one["digits"] for one in digits)
+result = {"count": len(digits), "sum": total, "order": [one["n"] for one in digits]}
 with open("table.csv", "w") as file:
     file.writelines(f"{one['n']},{one['digits']}\\n" for one in digits)
 """
@@ -54,4 +55,4 @@ def expected_result(shards: int) -> dict[str, object]:
     """What the undisturbed run gives."""
     numbers = range(shards // 2)
     sums = [sum(map(int, str(number * number))) for number in numbers]
-    return {"count": len(sums), "sum": sum(sums), "order": list(numbers)[:3]}
+    return {"count": len(sums), "sum": sum(sums), "order": list(numbers)}

@@ -9,7 +9,7 @@ from __future__ import annotations
 from nadg.domain import commands as cmd
 from nadg.domain.states import RunState, ShardState, SubtaskState
 from nadg.orchestrator.mending import ask_again
-from nadg.orchestrator.moves import Decision, move_run
+from nadg.orchestrator.moves import Decision, close_subtask, move_run
 from nadg.orchestrator.progress import RunProgress, SubtaskProgress
 
 
@@ -40,6 +40,8 @@ def _ask_again(subtask: SubtaskProgress, made: Decision) -> None:
             made.commands.append(cmd.GatherResult(subtask_id=subtask.spec.id, definition=subtask.definition))
         case SubtaskState.RUNNING if subtask.mending:
             made.commands.append(ask_again(subtask))
+        case SubtaskState.RUNNING if not subtask.open_shards:  # kept from a run that was stopped right then
+            close_subtask(subtask, made)
         case _:
             pass
 
