@@ -154,9 +154,7 @@ class WorkerPool:
     async def _start_local(self, count: int, reached: int) -> None:
         """Start so many beside those that were reached. Raises UserError where that gives no worker at all."""
         asked = "NADG_WORKERS" if self._own is None else "--workers"
-        if not count and self._register and not reached:
-            raise UserError("NADG_WORKERS is 0, and `nadg up` starts local workers; give it --workers 1 or more")
-        if not count and not reached:
+        if not count and not reached and not self._register:  # a master that stays waits for workers to come
             raise UserError(
                 f"there is no worker: none that is registered answers, and {asked} is 0; "
                 "set it to 1 or more, start `nadg up`, or register a worker with `nadg workers add URL`"

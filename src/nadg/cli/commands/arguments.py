@@ -42,7 +42,12 @@ RunWorkersOption = Annotated[
 UpWorkersOption = Annotated[
     int | None,
     typer.Option(
-        "--workers", "-w", min=1, max=1024, metavar="N", help="Local worker processes. Default: NADG_WORKERS."
+        "--workers",
+        "-w",
+        min=0,
+        max=1024,
+        metavar="N",
+        help="Local worker processes; 0: only workers registered elsewhere. Default: NADG_WORKERS.",
     ),
 ]
 DebugOption = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error. Works anywhere.")]
