@@ -21,7 +21,6 @@ from typing import Protocol
 
 from environment import print_environment, spread
 from memory_store import MemoryRuns
-from tests.support.postgres import open_server
 
 from nadg.bootstrap.grid import create_engine
 from nadg.bootstrap.home import Home
@@ -37,6 +36,7 @@ from nadg.link.blobfolder import BlobFolder
 from nadg.orchestrator.loop import RunLoop, RunStore
 from nadg.settings import Settings
 from nadg.store import open_store
+from tests.support.postgres import open_server
 
 CLOCK = SystemClock()
 

@@ -8,10 +8,9 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
+from tests.chaos.processes import Member
 from tests.support.faulty_proxy import FaultyProxy
 from tests.support.postgres import Server
-
-from tests.chaos.processes import Member
 
 Say = Callable[[str], None]
 

@@ -12,9 +12,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.support.faulty_proxy import FaultyProxy
-from tests.support.postgres import free_port, started_server
-
 from nadg.domain.clock import SystemClock
 from nadg.domain.run import NewRun, RunOptions, RunRecord
 from nadg.domain.states import is_final
@@ -24,6 +21,8 @@ from tests.chaos.acts import Chaos, Say, Victims
 from tests.chaos.plan import create_plan, expected_result
 from tests.chaos.processes import Member, environment, left_over
 from tests.chaos.verdict import faults
+from tests.support.faulty_proxy import FaultyProxy
+from tests.support.postgres import free_port, started_server
 
 CLOCK = SystemClock()
 LEASE_SECONDS = 4.0

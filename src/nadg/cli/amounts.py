@@ -1,12 +1,14 @@
-"""Numbers that are typed after options about language models, refused in our own words."""
+"""Numbers that are typed after options, refused in our own words."""
 
 from __future__ import annotations
 
+import datetime
 import math
 
 from nadg.domain.errors import UserError
 
 MOST_REPAIRS = 5
+MOST_DAYS = 36_500
 
 
 def usd_of(text: str) -> float:
@@ -34,6 +36,17 @@ def repairs_of(text: str) -> int:
     if repairs is None or not 0 <= repairs <= MOST_REPAIRS:
         raise UserError(f"--repair: {text} does not fit; give a whole number from 0 to {MOST_REPAIRS}")
     return repairs
+
+
+def days_of(text: str) -> datetime.timedelta:
+    """An age in days. Raises UserError."""
+    try:
+        days = float(text)
+    except ValueError:
+        days = math.nan
+    if not 0 <= days <= MOST_DAYS:
+        raise UserError(f"--older-than: {text} is no age; give days, such as 30, or 0.5 for twelve hours")
+    return datetime.timedelta(days=days)
 
 
 def _whole(text: str) -> int | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from nadg.cli.commands import plan, run, runs, skills, up, worker, workers
+from nadg.cli.commands import db, plan, run, runs, skills, up, worker, workers
 from nadg.cli.commands.arguments import DebugOption
 
 ABOUT = """Plain words and files in, an answer out, on sandboxed workers.
@@ -30,6 +30,7 @@ def create_app() -> typer.Typer:
     app.add_typer(workers.app, name="workers")
     app.add_typer(runs.app, name="runs")
     app.add_typer(skills.app, name="skills")
+    app.add_typer(db.app, name="db")
     app.command("version")(version)
     return app
 

@@ -7,7 +7,7 @@ import datetime
 import msgspec
 
 from nadg.cli.configuration import read_settings
-from nadg.cli.render.units import size_text
+from nadg.cli.render.units import size
 
 
 async def prune(older_than: datetime.timedelta, as_json: bool) -> None:
@@ -20,5 +20,5 @@ async def prune(older_than: datetime.timedelta, as_json: bool) -> None:
         return
     print(
         f"Forgot {gone.runs:,} runs, {gone.model_answers:,} answers and {gone.model_calls:,} calls of models, "
-        f"and {gone.blobs:,} files ({size_text(gone.blob_bytes)})."
+        f"and {gone.blobs:,} files ({size(gone.blob_bytes)})."
     )
