@@ -21,6 +21,7 @@ _ADD = (
     dialect.insert_into(model_calls)
     .values(position=_NEXT_POSITION.scalar_subquery())
     .on_conflict_do_nothing(index_elements=[model_calls.c.id])
+    .returning(model_calls.c.id)
 )
 _SETTLE = (
     update(model_calls)
@@ -51,7 +52,7 @@ class SqlModelCalls:
         row = _row(record)
 
         def add(connection: Connection) -> None:
-            if not connection.execute(_ADD, row).rowcount and _stored(connection, record.charge.id) != record:
+            if not connection.execute(_ADD, row).first() and _stored(connection, record.charge.id) != record:
                 raise ValueError(f"there is a model call {record.charge.id} already; each has an id of its own")
 
         await self._database.write(add)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import itertools
+import math
 import random
 from collections.abc import Awaitable, Callable
 from typing import Literal, TypeVar
@@ -86,10 +87,10 @@ class Patience:
                 self._troubles.failed(
                     kind, StoreTrouble(since=begun_at, reason=failed.reason, tries=tries), lasted
                 )
-                pause = self._pause(tries)
-                if any(end is not None and lasted + pause > end for end in (self._seconds, at_most)):
+                left = min(end for end in (self._seconds, at_most, math.inf) if end is not None) - lasted
+                if left <= 0:
                     raise failed.final from failed.__cause__
-                await self._wait(pause)
+                await self._wait(min(self._pause(tries), left))
             except StoreUnavailable:
                 raise
             except NadgError:  # the database answered, though not as the caller wished

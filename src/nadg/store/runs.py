@@ -39,7 +39,7 @@ _REQUEST_CANCEL = (
     .where(runs.c.id == bindparam("b_run"), runs.c.cancel_reason.is_(None), runs.c.state.not_in(_FINAL))
     .values(cancel_reason=bindparam("b_reason"))
 )
-_ADD = dialect.insert_into(runs).on_conflict_do_nothing(index_elements=[runs.c.id])
+_ADD = dialect.insert_into(runs).on_conflict_do_nothing(index_elements=[runs.c.id]).returning(runs.c.id)
 _MADE = select(runs.c.command, runs.c.lease_owner, runs.c.lease_term).where(runs.c.id == bindparam("b_run"))
 _STANDING = select(runs.c.state).where(runs.c.id == bindparam("b_run")).with_for_update()
 
@@ -142,7 +142,7 @@ def _insert_run(
         {"run_id": new.id, "id": one.id, "position": position, "title": one.name, "state": state}
         for position, one in enumerate(new.plan.subtasks)
     ]
-    if connection.execute(_ADD, run).rowcount:
+    if connection.execute(_ADD, run).first():
         connection.execute(insert(subtasks), parts)
     else:
         _require_ours(connection, new, lease)
