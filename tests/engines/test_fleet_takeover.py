@@ -72,6 +72,16 @@ def test_a_worker_that_is_away_is_waited_for_and_asked_when_it_is_back() -> None
     assert grid.sink.ends() == []
 
 
+def test_a_link_that_breaks_before_the_answer_is_asked_again_when_it_is_back() -> None:
+    grid = Grid("a")
+    adopt(grid, ONE)
+    grid.fleet.away(grid.node("a"), "cut", grid.now)
+    grid.up("a")
+    assert grid.sent["a"] == [ASKED]
+    answer(grid, "a", ONE)
+    assert grid.fleet.next_deadline() is None
+
+
 def test_the_wait_for_the_worker_that_had_begun_ends_with_the_grace_time() -> None:
     grid = Grid("a")
     adopt(grid, ONE, worker="never seen here")
@@ -107,6 +117,17 @@ def test_one_that_is_asked_for_after_the_answer_is_found_by_asking_again() -> No
     assert [type(event) for event in grid.sink.events] == [AttemptStarted, AttemptFinished]
     grid.place(after=100)
     assert not any(isinstance(frame, Cancel) for frame in grid.sent["a"])
+
+
+def test_a_later_question_is_put_again_though_an_earlier_one_is_still_open() -> None:
+    grid = Grid("a")
+    adopt(grid, ONE, worker="not here yet")
+    answer(grid, "a", OTHER)
+    adopt(grid, OTHER)
+    assert grid.sent["a"] == [ASKED, ASKED]
+    answer(grid, "a", OTHER)
+    grid.fleet.finished(grid.node("a"), OTHER, OUTCOME)
+    assert [event.attempt_id for event in grid.sink.ends()] == [OTHER]
 
 
 def test_what_nobody_asks_for_in_time_is_stopped_and_forgotten() -> None:
@@ -162,6 +183,21 @@ def test_a_run_that_comes_back_to_its_former_master_is_sought_anew() -> None:
     answer(grid, "a", ONE, term=2)
     grid.fleet.finished(grid.node("a"), ONE, OUTCOME)
     assert [event.attempt_id for event in grid.sink.ends()] == [ONE]
+    grid.fleet.acknowledge([ONE])
+    grid.fleet.finished(grid.node("a"), ONE, OUTCOME)
+    acks = [frame for frame in grid.sent["a"] if isinstance(frame, Ack)]
+    assert acks == [Ack(attempt_ids=(ONE,))] * 2, "the first got lost"
+
+
+def test_what_waited_here_before_the_run_went_away_and_came_back_is_sent_once() -> None:
+    grid = Grid()
+    grid.submit(ONE)
+    grid.fleet.abandon([ONE])
+    adopt(grid, ONE, term=4)
+    grid.up("a")
+    assert grid.assigned("a") == []
+    answer(grid, "a", term=4)
+    assert grid.assigned("a") == [ONE]
 
 
 def test_an_answer_to_an_older_question_does_not_settle_a_newer_one() -> None:
