@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nadg.domain.assignment import Assignment, Code, Files, Items, Job, Merge, Part, Piece, Rows, SkillCall, Whole
 from nadg.domain.blob import BlobRef, FileRef, Value
 from nadg.domain.limits import Limits
-from nadg.orchestrator.cache_key import cache_key, work_sha256
+from nadg.domain.outcome import Receipt
+from nadg.domain.states import AttemptState
+from nadg.domain.tier import Tier
+from nadg.orchestrator.cache_key import cache_key, key_to_store, work_sha256
 
 texts = st.text(max_size=4)
 hashes = st.sampled_from(["aa", "bb", "cc"])
@@ -91,12 +97,83 @@ def test_two_shards_have_one_key_just_where_the_same_goes_in(one: Assignment, ot
     assert (key(one) == key(other)) == (content(one) == content(other))
 
 
-@given(assignments, st.data())
-def test_each_part_that_goes_in_changes_the_key(one: Assignment, data: st.DataObject) -> None:
-    """From two whole assignments hardly ever only one part differs, so each is exchanged by itself."""
-    name = data.draw(st.sampled_from(IN_THE_KEY))
-    other = msgspec.structs.replace(one, **{name: getattr(data.draw(assignments), name)})
-    assert (key(one) == key(other)) == (content(one) == content(other))
+FULL = Assignment(
+    attempt_id="r/a/0/1",
+    job=SkillCall(skill="a.b", args={"x": 1, "deep": {"list": ["y", True]}}),
+    piece=Whole(),
+    inputs=(FileRef(name="i", blob=BlobRef(sha256="aa", size=1)),),
+    needs={"n": Value(inline=b"[1]"), "large": Value(blob=BlobRef(sha256="bb", size=1))},
+    needs_files={"n": (FileRef(name="f", blob=BlobRef(sha256="cc", size=1)),)},
+    missing={"m": "failed: why"},
+)
+FILE = FileRef(name="p", blob=BlobRef(sha256="dd", size=1))
+PIECES: tuple[Piece, ...] = (
+    Items(first=0, count=1, values=Value(inline=b"[2]")),
+    Files(first=0, files=(FILE,)),
+    Rows(file=FILE, first=0, count=1, start=2, stop=3, header_stop=4),
+    Merge(parts=(Part(result=Value(inline=b"3"), files=(FILE,)),)),
+)
+
+
+def changed_once(document: Any) -> Iterator[Any]:
+    """The document with one leaf or one name changed, for each of them; sizes and kinds stay."""
+    match document:
+        case dict():
+            for name, inner in document.items():
+                if name not in ("size", "kind"):
+                    yield from ({**document, name: other} for other in changed_once(inner))
+        case list():
+            for at, inner in enumerate(document):
+                yield from ([*document[:at], other, *document[at + 1 :]] for other in changed_once(inner))
+        case bool():
+            yield not document
+        case int():
+            yield document + 1
+        case bytes():
+            yield document + b" "
+        case str():
+            yield document + "x"
+
+
+@pytest.mark.parametrize("piece", PIECES, ids=lambda piece: type(piece).__name__)
+def test_each_leaf_of_what_goes_in_changes_the_key(piece: Piece) -> None:
+    """From two random assignments hardly ever only one leaf differs, so each is changed by itself."""
+    full = msgspec.structs.replace(FULL, piece=piece)
+    document = msgspec.to_builtins(full, builtin_types=(bytes,))
+    keys = [key(full)]
+    for name in IN_THE_KEY:
+        for other in changed_once(document[name]):
+            document_of_other = {**document, name: other}
+            keys.append(key(msgspec.convert(document_of_other, Assignment, builtin_types=(bytes,))))
+    assert len(keys) > 15
+    assert len(set(keys)) == len(keys)
+
+
+RECEIPT = Receipt(
+    worker="w",
+    sandbox_tier=Tier.LANDLOCK,
+    code_sha256="c",
+    input_sha256s={},
+    started_at=datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC),
+    finished_at=datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC),
+    environment="e",
+)
+
+
+def test_only_what_may_serve_is_stored_under_its_key() -> None:
+    assert key_to_store("k", AttemptState.SUCCEEDED, RECEIPT) == "k"
+    assert key_to_store("", AttemptState.SUCCEEDED, RECEIPT) == ""
+    for state in AttemptState:
+        if state is not AttemptState.SUCCEEDED:
+            assert key_to_store("k", state, RECEIPT) == ""
+    unfit: list[dict[str, Any]] = [
+        {"sandbox_tier": Tier.NONE},
+        {"sandbox_tier": None},
+        {"environment": ""},
+        {"reused_from": "r/a/0/1"},
+    ]
+    for change in unfit:
+        assert key_to_store("k", AttemptState.SUCCEEDED, msgspec.structs.replace(RECEIPT, **change)) == ""
 
 
 @given(assignments, texts, numbers)
