@@ -55,7 +55,7 @@ class Settings(BaseSettings):
         description="folder of the database, the blobs, the logs and the grid's token",
     )
     database_url: str = Field(
-        default="", description="SQLAlchemy URL of the database; empty: SQLite in the home folder"
+        default="", description="postgresql://… or sqlite:////… of the database; empty: SQLite in the home folder"
     )
     workers: int = Field(
         default_factory=lambda: os.cpu_count() or 1,

@@ -78,7 +78,7 @@ _works = st.builds(PythonWork, kind=st.just("python"), code=_codes) | st.builds(
     kind=st.just("prompt"),
     prompt=_codes,
     output_schema=st.none()
-    | st.dictionaries(texts, st.floats(allow_nan=False) | st.integers() | texts, max_size=2),
+    | st.dictionaries(texts, st.floats(allow_nan=False, allow_infinity=False) | st.integers() | texts, max_size=2),
 )
 
 

@@ -77,6 +77,10 @@ class ModelRun:
         """Whether anyone may claim it."""
         return not is_final(self.state) and (self.expires is None or self.expires <= now)
 
+    def is_held_by(self, owner: str, now: datetime.datetime) -> bool:
+        """Whether a claim of that owner is answered with the lease he has."""
+        return self.lease is not None and self.lease.owner == owner and not self.free(now)
+
     def give_back(self) -> None:
         self.lease = self.expires = None
 
@@ -91,7 +95,9 @@ class ModelRun:
                 take_back()
             raise
         first = len(self.events) + 1
-        self.events += [StoredEvent(seq=seq, at=now, change=one) for seq, one in enumerate(changes, first)]
+        self.events += [
+            StoredEvent(seq=seq, at=now, change=one, term=self.term) for seq, one in enumerate(changes, first)
+        ]
         if is_final(self.state):
             self.give_back()
             self._finished_at = now

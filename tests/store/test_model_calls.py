@@ -18,6 +18,7 @@ from nadg.domain.model_calls import CallCharge, CallRecord, ModelUsage, StoredAn
 from nadg.domain.run import NewRun
 from nadg.domain.states import RunState, ShardState
 from nadg.store import SqlStore, Store, open_store
+from tests.store.conftest import Query
 
 Opened = Callable[[], AbstractAsyncContextManager[SqlStore]]
 NewRuns = Callable[..., NewRun]
@@ -130,7 +131,7 @@ def test_a_run_shows_its_calls_those_that_made_its_plan_too_and_takes_them_along
 
 
 def test_charges_at_the_same_time_are_all_kept_in_the_order_they_came(
-    database: Path, opened: Opened, clock: Clock
+    query: Query, opened: Opened, clock: Clock
 ) -> None:
     async def scenario() -> None:
         async with opened() as store:
@@ -139,9 +140,7 @@ def test_charges_at_the_same_time_are_all_kept_in_the_order_they_came(
             assert [one.charge for one in await store.model_calls.calls("run")] == charges
 
     asyncio.run(scenario())
-    with closing(sqlite3.connect(database)) as connection:
-        positions = connection.execute("SELECT position FROM model_calls ORDER BY rowid").fetchall()
-    assert positions == [(place,) for place in range(1, 101)]
+    assert query("SELECT position FROM model_calls ORDER BY position") == [(place,) for place in range(1, 101)]
 
 
 def test_a_charge_waits_for_the_group_under_way_and_not_for_those_behind_it(
@@ -196,11 +195,12 @@ def test_an_answer_is_kept_and_a_later_one_takes_its_place(opened: Opened) -> No
     asyncio.run(scenario())
 
 
-def test_use_is_noted_once_a_day(database: Path, opened: Opened, advance: Advance, clock: Clock) -> None:
+def test_use_is_noted_once_a_day(query: Query, opened: Opened, advance: Advance, clock: Clock) -> None:
     def last_used() -> datetime.datetime:
-        with closing(sqlite3.connect(database)) as connection:
-            (stored,) = connection.execute("SELECT last_used_at FROM model_answers WHERE key = 'k'").fetchone()
-        return datetime.datetime.fromisoformat(stored).replace(tzinfo=datetime.UTC)
+        ((stored,),) = query("SELECT last_used_at FROM model_answers WHERE key = 'k'")
+        if isinstance(stored, datetime.datetime):
+            return stored
+        return datetime.datetime.fromisoformat(str(stored)).replace(tzinfo=datetime.UTC)
 
     async def scenario() -> None:
         async with opened() as store:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from collections.abc import Sequence
-from contextlib import closing
-from pathlib import Path
 
 import pytest
 
@@ -25,6 +22,7 @@ from nadg.domain.run import Lease
 from nadg.domain.states import RunState, SubtaskState
 from nadg.store import codec
 from nadg.store.plan_edits import PlanDocument
+from tests.store.conftest import Query
 from tests.store.growing_plans import (
     RUNNING,
     SETTLED,
@@ -40,13 +38,12 @@ from tests.store.growing_plans import (
 )
 
 
-def _stored(database: Path, column: str) -> list[object]:
-    with closing(sqlite3.connect(database)) as connection:
-        return [one for (one,) in connection.execute(column)]
+def _stored(query: Query, column: str) -> list[object]:
+    return [one for (one,) in query(column)]
 
 
 def test_a_plan_grows_and_is_stored_as_one_that_was_whole_from_the_start(
-    database: Path, opened: Opened, new_run: NewRuns
+    query: Query, opened: Opened, new_run: NewRuns
 ) -> None:
     prompt = PromptWork(kind="prompt", prompt="say", output_schema={"big": 10**30, "small": 1e-7, "täst": None})
     more = (subtask_of("b", title="Part “b”"), Subtask(id="c", work=prompt, needs=("b",)), subtask_of("d"))
@@ -65,11 +62,11 @@ def test_a_plan_grows_and_is_stored_as_one_that_was_whole_from_the_start(
             assert [one.change for one in events][:1] == [added(*more[:2])]
             assert events[-1].change == SETTLED
             assert (await store.runs.list())[0].subtasks_total == 4
-            assert _stored(database, "SELECT plan FROM runs") == [codec.encode_plan(run.plan)]
+            assert _stored(query, "SELECT plan FROM runs") == [codec.encode_plan(run.plan)]
 
     asyncio.run(scenario())
-    assert _stored(database, "SELECT title FROM subtasks ORDER BY position") == ["Part a", "Part “b”", "c", "d"]
-    assert _stored(database, "SELECT position FROM subtasks ORDER BY position") == [0, 1, 2, 3]
+    assert _stored(query, "SELECT title FROM subtasks ORDER BY position") == ["Part a", "Part “b”", "c", "d"]
+    assert _stored(query, "SELECT position FROM subtasks ORDER BY position") == [0, 1, 2, 3]
 
 
 def test_what_was_just_added_is_redefined_and_mended(opened: Opened, new_run: NewRuns) -> None:
@@ -117,7 +114,7 @@ def test_a_subtask_is_added_and_begun_in_one_commit(opened: Opened, new_run: New
     ],
 )
 def test_a_redefined_subtask_waits_anew_and_forgets_what_it_made(
-    database: Path, opened: Opened, new_run: NewRuns, before: Sequence[SubtaskState]
+    query: Query, opened: Opened, new_run: NewRuns, before: Sequence[SubtaskState]
 ) -> None:
     changes: list[Change] = [
         SubtaskChanged(
@@ -144,7 +141,7 @@ def test_a_redefined_subtask_waits_anew_and_forgets_what_it_made(
             assert run.subtasks[1].state is SubtaskState.WAITING
 
     asyncio.run(scenario())
-    assert _stored(database, "SELECT title FROM subtasks WHERE id = 'a'") == ["Anew"]
+    assert _stored(query, "SELECT title FROM subtasks WHERE id = 'a'") == ["Anew"]
 
 
 def test_moves_and_redefinitions_keep_their_order_in_a_commit_and_in_a_group(

@@ -49,8 +49,8 @@ from tests.store.growing_plans import (
             [redefined(Subtask(id="a", work=PromptWork(kind="prompt", prompt="x"))), mended("a")],
             "no code to mend",
         ),
-        ([added(subtask_of("a"))], "UNIQUE"),
-        ([added(subtask_of("b"), subtask_of("b"))], "UNIQUE"),
+        ([added(subtask_of("a"))], "unique"),
+        ([added(subtask_of("b"), subtask_of("b"))], "unique"),
         ([*moved("b", SubtaskState.SKIPPED), added(subtask_of("b"))], "changed before it is added"),
         (
             [ShardsAdded(subtask_id="b", first=0, pieces=(Whole(),)), added(subtask_of("b"))],
@@ -74,7 +74,7 @@ def test_what_a_plan_does_not_allow_is_refused_and_harms_nobody_beside_it(
                 (other, [added(subtask_of("z"))]),
             )
             assert isinstance(refused, IllegalTransition)
-            assert said in str(refused)
+            assert said in str(refused) or said in str(refused).lower()
             assert fine == [2, 2]
             run = await store.runs.get(lease.run_id)
             assert run.plan.subtasks == (*before.plan.subtasks, subtask_of("z"))

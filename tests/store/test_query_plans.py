@@ -77,7 +77,7 @@ def details(
             pass
 
     asyncio.run(make())
-    engine = dialect.open_reader(dialect.locate(database), 1, 1)
+    engine = dialect.locate(database).open_reader(1, 1)
 
     def details(statement: ClauseElement) -> list[str]:
         sql = re.sub(r"__\[POSTCOMPILE_\w+\]", "?, ?", str(statement.compile(engine)))

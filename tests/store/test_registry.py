@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import datetime
-import sqlite3
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, closing
-from pathlib import Path
+from contextlib import AbstractAsyncContextManager
 
 import pytest
 
@@ -22,6 +20,7 @@ from nadg.domain.states import AttemptState
 from nadg.domain.tier import Tier
 from nadg.domain.worker import WorkerInfo, WorkerNote, WorkerStatus
 from nadg.store import SqlStore
+from tests.store.conftest import Query
 
 Opened = Callable[[], AbstractAsyncContextManager[SqlStore]]
 Advance = Callable[[float], None]
@@ -123,7 +122,7 @@ def test_a_note_of_a_worker_never_seen(opened: Opened) -> None:
 
 
 def test_tasks_are_counted_where_they_ended_and_stand_in_the_history(
-    opened: Opened, new_run: Callable[..., NewRun], database: Path, clock: Clock, advance: Advance
+    opened: Opened, new_run: Callable[..., NewRun], query: Query, clock: Clock, advance: Advance
 ) -> None:
     receipt = Receipt(
         worker="alpha",
@@ -161,13 +160,12 @@ def test_tasks_are_counted_where_they_ended_and_stand_in_the_history(
             ]
 
     asyncio.run(scenario())
-    with closing(sqlite3.connect(database)) as connection:
-        query = "SELECT worker, description, status, created_at < completed_at FROM task_history ORDER BY id"
-        assert connection.execute(query).fetchall() == [
-            ("alpha", "Part a", "lost", 0),
-            ("alpha", "Part a", "succeeded", 0),
-            ("", "Part a", "cancelled", 0),
-        ]
+    history = "SELECT worker, description, status, created_at < completed_at FROM task_history ORDER BY id"
+    assert query(history) == [
+        ("alpha", "Part a", "lost", 0),
+        ("alpha", "Part a", "succeeded", 0),
+        ("", "Part a", "cancelled", 0),
+    ]
 
 
 def test_blobs_are_touched_and_the_unused_are_listed(opened: Opened, clock: Clock, advance: Advance) -> None:

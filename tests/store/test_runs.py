@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from pathlib import Path
 
 import pytest
 
@@ -17,7 +16,7 @@ from nadg.domain.inputs import Column, InputFile
 from nadg.domain.run import NewRun, RunOptions
 from nadg.domain.states import RunState, SubtaskState
 from nadg.domain.tier import Tier
-from nadg.store import SqlStore, Store, open_store
+from nadg.store import SqlStore, Store
 
 Opened = Callable[[], AbstractAsyncContextManager[SqlStore]]
 NewRuns = Callable[..., NewRun]
@@ -126,9 +125,9 @@ def test_the_same_owner_coming_back_is_fenced_from_its_former_self(opened: Opene
     asyncio.run(scenario())
 
 
-def test_many_claim_and_one_gets_it(database: Path, clock: Clock, opened: Opened, new_run: NewRuns) -> None:
+def test_many_claim_and_one_gets_it(opened: Opened, new_run: NewRuns) -> None:
     async def scenario() -> None:
-        async with opened() as first, open_store(database, clock) as second:
+        async with opened() as first, opened() as second:
             lease = await first.runs.create(new_run(), "me")
             await first.runs.release(lease)
             stores = [first, second] * 10

@@ -9,9 +9,10 @@ from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from nadg.domain.assignment import Whole
 from nadg.domain.changes import (
@@ -31,7 +32,9 @@ from nadg.domain.states import (
 )
 from nadg.store import SqlStore, open_store
 from tests.store.arbitrary_changes import SUBTASKS, changes, indexes, plan_changes, subtask_ids, texts
+from tests.store.conftest import let_pass
 from tests.store.model_run import ModelRun
+from tests.support.postgres import Server
 
 LEASE_SECONDS = 10
 
@@ -55,12 +58,19 @@ _owners = st.sampled_from(["ann", "bob", "eve"])
 class StoreMachine(RuleBasedStateMachine):
     """Every owner keeps every lease it ever got, and goes on writing with it."""
 
+    url = ""
+    """Where the store is, cleared for each example; a file of its own where it is empty."""
+
+    def clear(self) -> None:
+        """The file is new."""
+
     @initialize(owner=_owners)
     def begin(self, owner: str) -> None:
         self.runner, self.exits = asyncio.Runner(), AsyncExitStack()
         self.folder = tempfile.TemporaryDirectory()
         self.clock = ManualClock()
-        place = Path(self.folder.name) / "nadg.db"
+        place = self.url or Path(self.folder.name) / "nadg.db"
+        self.clear()
         self.store: SqlStore = self.runner.run(self.exits.enter_async_context(open_store(place, self.clock)))
         parts = tuple(Subtask(id=one, work=PythonWork(kind="python", code="1")) for one in SUBTASKS)
         new = NewRun(id="run", command="c", planner="file", plan=Plan(subtasks=parts), planning=True)
@@ -75,14 +85,20 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([1, 5, 10, 30]))
     def time_passes(self, seconds: int) -> None:
         self.clock.time += datetime.timedelta(seconds=seconds)
+        if self.url:
+            let_pass(self.url, seconds)
 
     @rule(owner=_owners)
     def claim(self, owner: str) -> None:
         lease = self.runner.run(self.store.runs.claim("run", owner, LEASE_SECONDS))
-        assert (lease is not None) == self.model.free(self.clock.now())
-        if lease is not None:
+        if self.model.is_held_by(owner, self.clock.now()):
+            assert lease == self.model.lease
+            self.model.expires = self._expiry()
+        elif self.model.free(self.clock.now()):
             assert lease == self.model.take(owner, self._expiry())
             self.leases.append(lease)
+        else:
+            assert lease is None
 
     @rule(data=st.data())
     def renew(self, data: st.DataObject) -> None:
@@ -165,7 +181,24 @@ class StoreMachine(RuleBasedStateMachine):
         self.folder.cleanup()
 
 
-StoreMachine.TestCase.settings = settings(
-    max_examples=12, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
-)
-TestStoreAgainstModel = StoreMachine.TestCase
+def _settings(examples: int) -> settings:
+    return settings(
+        max_examples=examples, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+    )
+
+
+def test_the_store_against_the_model_on_sqlite() -> None:
+    run_state_machine_as_test(StoreMachine, settings=_settings(12))
+
+
+@pytest.mark.parametrize("pooled", [False, True])
+def test_the_store_against_the_model_on_postgresql(
+    server: Server, pooler_port: int, used_database: str, pooled: bool
+) -> None:
+    class Machine(StoreMachine):
+        url = server.url(used_database, port=pooler_port if pooled else 0)
+
+        def clear(self) -> None:
+            server.clear(used_database)
+
+    run_state_machine_as_test(Machine, settings=_settings(4))

@@ -46,7 +46,7 @@ class Home:
         if not url:
             return self.folder / "nadg.db"
         if "://" not in url:
-            raise UserError("NADG_DATABASE_URL: is not a URL; write sqlite:////folder/file.db")
+            raise UserError("NADG_DATABASE_URL: is not a URL; write sqlite:////folder/file.db or postgresql://…")
         from nadg.store.dialect import locate  # here: a worker, which has a home too, loads no database
 
         try:

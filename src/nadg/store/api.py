@@ -95,7 +95,10 @@ class Runs(Protocol):
         ...
 
     async def claim(self, run_id: str, owner: str, lease_seconds: float = LEASE_SECONDS) -> Lease | None:
-        """Take over a run whose lease has run out or was released; None where it has not, or the run ended."""
+        """Take over a run whose lease has run out or was released; None where it has not, or the run ended.
+
+        Who holds it gets the same lease again, for longer: a claim whose answer was lost may be repeated.
+        """
         ...
 
     async def renew(self, lease: Lease, lease_seconds: float = LEASE_SECONDS) -> None:

@@ -14,14 +14,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TypeVar
 
-from sqlalchemy import URL, Connection, RootTransaction
+from sqlalchemy import Connection, RootTransaction
 from sqlalchemy.exc import DBAPIError, InvalidRequestError
 
 from nadg.domain.errors import NadgError, UserError
-from nadg.store import dialect
 from nadg.store.api import StoreTrouble
+from nadg.store.dialect import Dialect
 from nadg.store.patience import Passing, Patience
-from nadg.store.schema import upgrade
+from nadg.store.schema import fits, upgrade
 
 READERS = 2
 """Threads that read at the same time."""
@@ -36,11 +36,11 @@ class Database:
     was lost. Raises StoreUnavailable where patience ends, or where the failure is none that passes.
     """
 
-    def __init__(self, url: URL, busy_seconds: float, patience: Patience) -> None:
-        self._url, self._patience = url, patience
-        self._begin_tries = dialect.BEGIN_TRIES if patience.is_none else 1
-        self._writer = dialect.open_writer(url, busy_seconds)
-        self._reader = dialect.open_reader(url, busy_seconds, READERS)
+    def __init__(self, dialect: Dialect, busy_seconds: float, patience: Patience) -> None:
+        self._dialect, self._patience = dialect, patience
+        self._begin_tries = dialect.begin_tries if patience.is_none else 1
+        self._writer = dialect.open_writer(busy_seconds)
+        self._reader = dialect.open_reader(busy_seconds, READERS)
         self._writing = ThreadPoolExecutor(1, thread_name_prefix="nadg-store-writer")
         self._reading = ThreadPoolExecutor(READERS, thread_name_prefix="nadg-store-reader")
         self._connection: Connection | None = None
@@ -63,6 +63,7 @@ class Database:
         self._writing.shutdown()
         self._reading.shutdown()
         self._reader.dispose()
+        self._dialect.close()
 
     async def write(self, operation: Callable[[Connection], T]) -> T:
         """Run it in the writing thread; it is committed when this returns, undone when this raises.
@@ -79,17 +80,24 @@ class Database:
         return await self._patience.last("read", functools.partial(self._in, self._reading, call))
 
     def _in(self, threads: ThreadPoolExecutor, call: Callable[[], T]) -> asyncio.Future[T]:
-        return asyncio.get_running_loop().run_in_executor(threads, call)
+        return asyncio.get_running_loop().run_in_executor(threads, self._bounded, call)
+
+    def _bounded(self, call: Callable[[], T]) -> T:
+        with self._dialect.bounded():
+            return call()
 
     def _open(self) -> None:
         try:
-            dialect.create_place(self._url)
+            self._dialect.create_place()
             connection = self._connected()
-            with _begin(connection, self._begin_tries):
-                upgrade(connection, self._url.database or "")
+            with self._begin(connection):
+                fit = fits(connection)
+            if not fit:
+                with self._begin(connection):
+                    upgrade(connection)
         except (DBAPIError, sqlite3.Error) as error:
             self._disconnect()
-            raise _failure(error, dialect.explain_open(self._url, error)) from error
+            raise self._failure(error, self._dialect.explain_open(error)) from error
 
     def _close(self) -> None:
         if self._connection is not None:
@@ -99,20 +107,20 @@ class Database:
     def _write(self, operation: Callable[[Connection], T]) -> T:
         try:
             connection = self._connected()
-            with _begin(connection, self._begin_tries):
+            with self._begin(connection):
                 return operation(connection)
         except DBAPIError as error:
-            cause = _cause(error)
-            if dialect.is_passing(cause):
+            cause = self._cause(error)
+            if self._dialect.is_passing(cause):
                 self._disconnect()
-            raise _failure(cause, dialect.explain(self._url, cause)) from error
+            raise self._failure(cause, self._dialect.explain(cause)) from error
 
     def _read(self, operation: Callable[[Connection], T]) -> T:
         try:
             with self._reader.connect() as connection:
                 return operation(connection)
         except DBAPIError as error:
-            raise _failure(error, dialect.explain(self._url, error)) from error
+            raise self._failure(error, self._dialect.explain(error)) from error
 
     def _connected(self) -> Connection:
         """The writing connection, opened anew where the last one was thrown away."""
@@ -128,30 +136,27 @@ class Database:
                 connection.invalidate()
             connection.close()
 
+    def _cause(self, error: DBAPIError) -> DBAPIError:
+        """The trouble an error came of: a full disk ends the transaction, and its savepoint is missed next."""
+        at: BaseException | None = error
+        while at is not None:
+            if isinstance(at, DBAPIError) and self._dialect.is_passing(at):
+                return at
+            at = at.__context__
+        return error
 
-def _cause(error: DBAPIError) -> DBAPIError:
-    """The trouble that an error came of: a full disk ends the transaction, and its savepoint is missed next."""
-    at: BaseException | None = error
-    while at is not None:
-        if isinstance(at, DBAPIError) and dialect.is_passing(at):
-            return at
-        at = at.__context__
-    return error
+    def _failure(self, error: Exception, explained: NadgError) -> Exception:
+        """What to raise for an error of the database: Passing where it is worth while to try again."""
+        if isinstance(explained, UserError) or not self._dialect.is_passing(error):
+            return explained
+        return Passing(self._dialect.passing_reason(error), explained)
 
-
-def _failure(error: Exception, explained: NadgError) -> Exception:
-    """What to raise for an error of the database: Passing where it is worth while to try again."""
-    if isinstance(explained, UserError) or not dialect.is_passing(error):
-        return explained
-    return Passing(dialect.passing_reason(error), explained)
-
-
-def _begin(connection: Connection, tries: int) -> RootTransaction:
-    """Begin to write; another process that holds the database is waited for, a bounded number of times."""
-    for left in reversed(range(tries)):
-        try:
-            return connection.begin()
-        except DBAPIError as error:
-            if not (left and dialect.is_locked(error)):
-                raise
-    raise AssertionError("unreachable")
+    def _begin(self, connection: Connection) -> RootTransaction:
+        """Begin to write; another process that holds the database is waited for, a bounded number of times."""
+        for left in reversed(range(self._begin_tries)):
+            try:
+                return connection.begin()
+            except DBAPIError as error:
+                if not (left and self._dialect.is_locked(error)):
+                    raise
+        raise AssertionError("unreachable")

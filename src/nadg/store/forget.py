@@ -7,8 +7,10 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, bindparam, delete, select
 
+from nadg.domain.clock import Clock
 from nadg.domain.errors import UserError
 from nadg.domain.states import RunState, is_final
+from nadg.store import dialect
 from nadg.store.run_records import no_run
 from nadg.store.tables import attempts, events, model_calls, runs, shards, subtasks
 
@@ -40,8 +42,8 @@ def delete_rows(connection: Connection, run_ids: Sequence[str]) -> None:
 class Deletion:
     """Deletes one run that nobody works on; may be carried out again where nobody knows whether it was."""
 
-    def __init__(self, run_id: str, now: datetime.datetime) -> None:
-        self._run_id, self._now = run_id, now
+    def __init__(self, run_id: str, clock: Clock) -> None:
+        self._run_id, self._clock = run_id, clock
         self._found = False
 
     def carry_out(self, connection: Connection) -> None:
@@ -51,7 +53,8 @@ class Deletion:
             if self._found:
                 return
             raise no_run(self._run_id)
-        alive = row.lease_expires_at is not None and row.lease_expires_at > self._now
+        now = dialect.of(connection).now(connection, self._clock)
+        alive = row.lease_expires_at is not None and row.lease_expires_at > now
         if alive and not is_final(RunState(row.state)):
             raise UserError(
                 f"run {self._run_id} is {row.state}; cancel it first: `nadg runs cancel {self._run_id}`"

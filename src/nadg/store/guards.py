@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 
-from sqlalchemy import BindParameter, bindparam
+from sqlalchemy import BindParameter, Text, bindparam
 
 from nadg.domain.errors import IllegalTransition
 from nadg.domain.states import (
@@ -26,7 +26,7 @@ AnyState = RunState | SubtaskState | ShardState | AttemptState
 
 def allowed_states(kind: type[AnyState]) -> list[BindParameter[str]]:
     """What a guarded statement compares the present state with."""
-    return [bindparam(f"from_{place}") for place in range(_width(kind))]
+    return [bindparam(f"from_{place}", type_=Text) for place in range(_width(kind))]
 
 
 @functools.lru_cache(maxsize=None, typed=True)  # typed, for states of two kinds with one name are equal

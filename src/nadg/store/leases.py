@@ -7,9 +7,11 @@ from collections.abc import Iterable, Sequence
 
 from sqlalchemy import Connection, RowMapping, bindparam, select, update
 
+from nadg.domain.clock import Clock
 from nadg.domain.errors import LeaseLost, NotFound
 from nadg.domain.run import Lease
 from nadg.domain.states import RunState, is_final
+from nadg.store import dialect
 from nadg.store.guards import Row
 from nadg.store.tables import runs
 
@@ -28,7 +30,7 @@ _LOCK_MANY = (
     .with_for_update()
 )
 _LOCK_ONE = (
-    select(runs.c.state, runs.c.lease_term, runs.c.lease_expires_at)
+    select(runs.c.state, runs.c.lease_owner, runs.c.lease_term, runs.c.lease_expires_at)
     .where(runs.c.id == bindparam("b_run"))
     .with_for_update()
 )
@@ -81,19 +83,31 @@ class Fence:
     def close(self, connection: Connection) -> None:
         """Write how far each event log has come: the fence itself, once more by owner and term."""
         rows = [_held(lease) | {"b_seq": self._last[run_id]} for run_id, lease in self._passed.items()]
-        if rows and connection.execute(_ADVANCE, rows).rowcount != len(rows):
+        if dialect.execute_many(connection, _ADVANCE, rows) != len(rows):
             raise LeaseLost("a run changed hands while it was written to")
 
 
-def claim_run(
-    connection: Connection, run_id: str, owner: str, now: datetime.datetime, expires: datetime.datetime
-) -> Lease | None:
-    """A run without a living lease gets a new owner and the next term."""
+def lease_times(
+    connection: Connection, clock: Clock, lease_seconds: float
+) -> tuple[datetime.datetime, datetime.datetime]:
+    """Now, by the time that counts for leases, and the moment a lease that is taken now runs out."""
+    now = dialect.of(connection).now(connection, clock)
+    return now, now + datetime.timedelta(seconds=lease_seconds)
+
+
+def claim_run(connection: Connection, run_id: str, owner: str, clock: Clock, lease_seconds: float) -> Lease | None:
+    """A run without a living lease gets a new owner and the next term; who holds it keeps it for longer.
+
+    So a claim may be repeated whose answer was lost on the way.
+    """
     row = connection.execute(_LOCK_ONE, {"b_run": run_id}).one_or_none()
     if row is None:
         raise NotFound(f"no run {run_id}; see `nadg runs list`")
-    if is_final(RunState(row.state)) or (row.lease_expires_at is not None and row.lease_expires_at > now):
+    if is_final(RunState(row.state)):
         return None
+    now, expires = lease_times(connection, clock, lease_seconds)
+    if row.lease_expires_at is not None and row.lease_expires_at > now:
+        return _kept(connection, Lease(run_id=run_id, owner=owner, term=row.lease_term), row.lease_owner, expires)
     lease = Lease(run_id=run_id, owner=owner, term=row.lease_term + 1)
     taken = connection.execute(
         _TAKE_OVER,
@@ -108,8 +122,17 @@ def claim_run(
     return lease if taken.rowcount == 1 else None
 
 
-def extend_lease(connection: Connection, lease: Lease, expires: datetime.datetime) -> None:
+def _kept(connection: Connection, lease: Lease, holder: str, expires: datetime.datetime) -> Lease | None:
+    """The lease of who holds the run already; None for anyone else."""
+    if holder != lease.owner:
+        return None
+    connection.execute(_EXTEND, _held(lease) | {"b_expires": expires})
+    return lease
+
+
+def extend_lease(connection: Connection, lease: Lease, clock: Clock, lease_seconds: float) -> None:
     """The holder stays the holder for longer."""
+    _, expires = lease_times(connection, clock, lease_seconds)
     if connection.execute(_EXTEND, _held(lease) | {"b_expires": expires}).rowcount != 1:
         raise LeaseLost(f"run {lease.run_id} is no longer held by {lease.owner} in term {lease.term}")
 

@@ -13,7 +13,7 @@ from nadg.domain.states import AttemptState, RunState, ShardState, SubtaskState
 from nadg.store import dialect
 from nadg.store.guards import Row, allowed_states
 from nadg.store.tables import attempts, events, runs, shards, subtasks, worker_nodes
-from nadg.store.types import UtcDateTime
+from nadg.store.types import AnyText, UtcDateTime
 
 _ADD_SUBTASK, _ADD_SHARD = insert(subtasks), insert(shards)
 _ADD_ATTEMPT, _ADD_EVENT = insert(attempts), insert(events)
@@ -29,8 +29,10 @@ _MOVE_RUN = (
         state=bindparam("b_state"),
         reason=bindparam("b_reason"),
         finished_at=bindparam("b_finished"),
-        lease_owner=bindparam("b_next_owner"),
-        lease_expires_at=case((bindparam("b_next_owner").is_(None), None), else_=runs.c.lease_expires_at),
+        lease_owner=bindparam("b_next_owner", type_=Text),
+        lease_expires_at=case(
+            (bindparam("b_next_owner", type_=Text).is_(None), None), else_=runs.c.lease_expires_at
+        ),
         answer=bindparam("b_answer"),
     )
 )
@@ -79,7 +81,7 @@ _MOVE_ATTEMPT = (
     .values(
         state=bindparam("b_state"),
         reason=bindparam("b_reason"),
-        worker=func.coalesce(bindparam("b_worker", type_=Text), attempts.c.worker),
+        worker=func.coalesce(bindparam("b_worker", type_=AnyText), attempts.c.worker),
         started_at=func.coalesce(attempts.c.started_at, bindparam("b_started", type_=UtcDateTime)),
         finished_at=bindparam("b_finished"),
         outcome=bindparam("b_outcome"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, bindparam, literal_column, select
 
 from nadg.domain.states import AttemptState
 from nadg.store import codec
@@ -18,7 +18,7 @@ _REUSABLE = (
     select(attempts.c.cache_key, attempts.c.id, attempts.c.outcome)
     .where(
         attempts.c.cache_key.in_(bindparam("b_keys", expanding=True)),
-        attempts.c.cache_key != "",
+        attempts.c.cache_key != literal_column("''"),  # written out, or the index would not serve
         attempts.c.environment.in_(bindparam("b_environments", expanding=True)),
         attempts.c.state == str(AttemptState.SUCCEEDED),
     )

@@ -9,11 +9,12 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, ScalarSelect, Select, bindparam, func, or_, select
 
 from nadg.domain.changes import CodeChanged, PlanSettled, ShardsAdded, SubtaskRedefined
+from nadg.domain.clock import Clock
 from nadg.domain.errors import NotFound, UserError
 from nadg.domain.model_calls import CallRecord
 from nadg.domain.run import AttemptRecord, RunRecord, RunSummary, ShardRecord, SubtaskRecord
 from nadg.domain.states import AttemptState, RunState, ShardState, SubtaskState, is_final
-from nadg.store import codec
+from nadg.store import codec, dialect
 from nadg.store.api import StoredEvent
 from nadg.store.model_calls import read_calls
 from nadg.store.tables import attempts, events, runs, shards, subtasks
@@ -88,12 +89,13 @@ def no_run(run_id: str) -> NotFound:
     return NotFound(f"no run {run_id}; see `nadg runs list`")
 
 
-def read_run(connection: Connection, run_id: str, now: datetime.datetime) -> RunRecord:
+def read_run(connection: Connection, run_id: str, clock: Clock) -> RunRecord:
     """A whole run: five queries, whatever its size."""
     key = {"b_run": run_id}
     row = connection.execute(_RUN, key).one_or_none()
     if row is None:
         raise no_run(run_id)
+    now = dialect.of(connection).now(connection, clock)
     tries: dict[tuple[str, int], list[AttemptRecord]] = {}
     for attempt in connection.execute(_ATTEMPTS, key):
         tries.setdefault((attempt.subtask_id, attempt.shard_index), []).append(_attempt(attempt))
@@ -106,17 +108,18 @@ def read_run(connection: Connection, run_id: str, now: datetime.datetime) -> Run
 
 
 def read_summaries(
-    connection: Connection, limit: int, states: Iterable[RunState] | None, now: datetime.datetime
+    connection: Connection, limit: int, states: Iterable[RunState] | None, clock: Clock
 ) -> list[RunSummary]:
     """The newest runs, with how many of their subtasks succeeded."""
-    query = _SUMMARIES
+    query, now = _SUMMARIES, dialect.of(connection).now(connection, clock)
     if states is not None:
         query = query.where(runs.c.state.in_([str(state) for state in states]))
     return [_summary(row, now) for row in connection.execute(query, {"b_limit": limit})]
 
 
-def read_unowned(connection: Connection, limit: int, now: datetime.datetime) -> list[str]:
+def read_unowned(connection: Connection, limit: int, clock: Clock) -> list[str]:
     """Runs that nobody carries out; the same test as for claiming them."""
+    now = dialect.of(connection).now(connection, clock)
     return list(connection.execute(_UNOWNED, {"b_now": now, "b_limit": limit}).scalars())
 
 

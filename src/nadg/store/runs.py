@@ -19,7 +19,7 @@ from nadg.store.commit_queue import CommitQueue
 from nadg.store.database import Database
 from nadg.store.forget import Deletion, Pruning
 from nadg.store.group import Commit
-from nadg.store.leases import claim_run, extend_lease, give_back_lease
+from nadg.store.leases import claim_run, extend_lease, give_back_lease, lease_times
 from nadg.store.reuse import read_reusable
 from nadg.store.run_records import (
     find_run,
@@ -33,6 +33,7 @@ from nadg.store.run_records import (
 )
 from nadg.store.tables import runs, subtasks
 
+_ADD_SUBTASKS = insert(subtasks)
 _FINAL = [str(state) for state in RunState if is_final(state)]
 _REQUEST_CANCEL = (
     update(runs)
@@ -54,17 +55,16 @@ class SqlRuns:
 
     async def create(self, new: NewRun, owner: str, lease_seconds: float = LEASE_SECONDS) -> Lease:
         lease = Lease(run_id=new.id, owner=owner, term=1)
-        now, expires = self._now_and_later(lease_seconds)
-        await self._database.write(lambda connection: _insert_run(connection, new, lease, now, expires))
+        await self._database.write(
+            lambda connection: _insert_run(connection, new, lease, self._clock, lease_seconds)
+        )
         return lease
 
     async def get(self, run_id: str) -> RunRecord:
-        now = self._clock.now()
-        return await self._database.read(lambda connection: read_run(connection, run_id, now))
+        return await self._database.read(lambda connection: read_run(connection, run_id, self._clock))
 
     async def list(self, limit: int = 50, states: Iterable[RunState] | None = None) -> builtins.list[RunSummary]:
-        now = self._clock.now()
-        return await self._database.read(lambda connection: read_summaries(connection, limit, states, now))
+        return await self._database.read(lambda connection: read_summaries(connection, limit, states, self._clock))
 
     async def find(self, prefix: str) -> str:
         return await self._database.read(lambda connection: find_run(connection, prefix))
@@ -76,12 +76,12 @@ class SqlRuns:
         return await self._database.read(lambda connection: read_cancel_reason(connection, run_id))
 
     async def claim(self, run_id: str, owner: str, lease_seconds: float = LEASE_SECONDS) -> Lease | None:
-        now, expires = self._now_and_later(lease_seconds)
-        return await self._database.write(lambda connection: claim_run(connection, run_id, owner, now, expires))
+        return await self._database.write(
+            lambda connection: claim_run(connection, run_id, owner, self._clock, lease_seconds)
+        )
 
     async def renew(self, lease: Lease, lease_seconds: float = LEASE_SECONDS) -> None:
-        _, expires = self._now_and_later(lease_seconds)
-        await self._database.write(lambda connection: extend_lease(connection, lease, expires))
+        await self._database.write(lambda connection: extend_lease(connection, lease, self._clock, lease_seconds))
 
     async def release(self, lease: Lease) -> None:
         await self._database.write(lambda connection: give_back_lease(connection, lease))
@@ -93,11 +93,10 @@ class SqlRuns:
         return await self._database.read(lambda connection: read_events(connection, run_id, seq, limit))
 
     async def delete(self, run_id: str) -> None:
-        await self._database.write(Deletion(run_id, self._clock.now()).carry_out)
+        await self._database.write(Deletion(run_id, self._clock).carry_out)
 
     async def unowned(self, limit: int = 20) -> builtins.list[str]:
-        now = self._clock.now()
-        return await self._database.read(lambda connection: read_unowned(connection, limit, now))
+        return await self._database.read(lambda connection: read_unowned(connection, limit, self._clock))
 
     async def plan_events(self, run_id: str) -> builtins.list[StoredEvent]:
         return await self._database.read(lambda connection: read_plan_events(connection, run_id))
@@ -113,15 +112,10 @@ class SqlRuns:
         """Return when every commit so far is answered."""
         await self._commits.drain()
 
-    def _now_and_later(self, seconds: float) -> tuple[datetime.datetime, datetime.datetime]:
-        now = self._clock.now()
-        return now, now + datetime.timedelta(seconds=seconds)
 
-
-def _insert_run(
-    connection: Connection, new: NewRun, lease: Lease, now: datetime.datetime, expires: datetime.datetime
-) -> None:
+def _insert_run(connection: Connection, new: NewRun, lease: Lease, clock: Clock, lease_seconds: float) -> None:
     """A planned run under its first lease, and its subtasks, waiting."""
+    _, expires = lease_times(connection, clock, lease_seconds)
     run = {
         "id": new.id,
         "command": new.command,
@@ -132,7 +126,7 @@ def _insert_run(
         "options": codec.encode(new.options),
         "planning": new.planning,
         "parent": new.parent,
-        "created_at": now,
+        "created_at": clock.now(),
         "lease_owner": lease.owner,
         "lease_term": lease.term,
         "lease_expires_at": expires,
@@ -143,7 +137,7 @@ def _insert_run(
         for position, one in enumerate(new.plan.subtasks)
     ]
     if connection.execute(_ADD, run).first():
-        connection.execute(insert(subtasks), parts)
+        dialect.execute_many(connection, _ADD_SUBTASKS, parts)
     else:
         _require_ours(connection, new, lease)
 

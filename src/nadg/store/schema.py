@@ -29,12 +29,18 @@ _version = Table(
 """As Alembic itself would make it."""
 
 
-def upgrade(connection: Connection, name: str) -> None:
-    """Make the database fit, within the transaction that is open.
+def fits(connection: Connection) -> bool:
+    """Whether nothing is to be done. Raises UserError where the database is newer than this code or not NADG's."""
+    return version_of(connection) == REVISIONS[-1]
 
-    Raises UserError where it is newer than this code or not NADG's.
+
+def upgrade(connection: Connection) -> None:
+    """Make the database fit, within the transaction that is open, which has looked at nothing yet.
+
+    Whoever has looked holds a lock that another's upgrade waits for. Raises as `fits`.
     """
-    version = _version_of(connection, name)
+    dialect.of(connection).begin_upgrade(connection)
+    version = version_of(connection)
     if version is None:
         create_tables(connection)
     elif version != REVISIONS[-1]:
@@ -44,9 +50,10 @@ def upgrade(connection: Connection, name: str) -> None:
 def create_tables(connection: Connection) -> None:
     """All tables of this version, in an empty database."""
     metadata.create_all(connection, checkfirst=False)
-    connection.exec_driver_sql(task_history_ddl(dialect.SCHEMA))
+    connection.exec_driver_sql(task_history_ddl(dialect.of(connection).schema))
     _version.create(connection)
     connection.execute(insert(_version).values(version_num=REVISIONS[-1]))
+    dialect.of(connection).protect(connection)
 
 
 def migrate(connection: Connection, revision: str = REVISIONS[-1]) -> None:
@@ -58,19 +65,21 @@ def migrate(connection: Connection, revision: str = REVISIONS[-1]) -> None:
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
     command.upgrade(config, revision)
+    dialect.of(connection).protect(connection)
 
 
-def _version_of(connection: Connection, name: str) -> str | None:
-    """The version the database is at, None where it is empty."""
-    found = dialect.table_names(connection)
+def version_of(connection: Connection) -> str | None:
+    """The version the database is at, None where it is empty. Raises UserError where it is none of ours."""
+    place = dialect.of(connection)
+    found = place.table_names(connection)
     if VERSION_TABLE not in found:
         if found:
-            raise UserError(f"database {name} belongs to something else; name another file")
+            raise UserError(f"database {place.name} belongs to something else; name {place.another}")
         return None
     version = connection.execute(select(_version.c.version_num)).scalar_one_or_none()
     if version not in REVISIONS:
         raise UserError(
-            f"database {name} has tables of version {version}, this NADG knows up to {REVISIONS[-1]}; "
-            "install the newer NADG or name another file"
+            f"database {place.name} has tables of version {version}, this NADG knows up to {REVISIONS[-1]}; "
+            f"install the newer NADG or name {place.another}"
         )
     return str(version)

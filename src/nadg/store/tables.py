@@ -31,7 +31,7 @@ from sqlalchemy import (
 from nadg.domain.model_calls import CallState
 from nadg.domain.states import AttemptState, RunState, ShardState, SubtaskState
 from nadg.domain.worker import WorkerStatus
-from nadg.store.types import UtcDateTime
+from nadg.store.types import AnyText, UtcDateTime
 
 metadata = MetaData(
     naming_convention={
@@ -51,7 +51,7 @@ def _one_of(column: str, states: Iterable[str]) -> CheckConstraint:
 
 
 def _text(name: str, *, default: str | None = "") -> Column[str]:
-    return Column(name, Text, nullable=False, server_default=default)
+    return Column(name, AnyText, nullable=False, server_default=default)
 
 
 def _count(name: str) -> Column[int]:
@@ -73,7 +73,7 @@ runs = Table(
     Column("options", LargeBinary, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Column("finished_at", UtcDateTime),
-    Column("cancel_reason", Text),
+    Column("cancel_reason", AnyText),
     Column("lease_owner", Text),
     Column("lease_term", BigInteger, nullable=False),
     Column("lease_expires_at", UtcDateTime),
@@ -227,10 +227,11 @@ model_answers = Table(
 
 
 def task_history_ddl(schema: str | None = None) -> str:
-    """The view of what every worker did: one row per attempt."""
-    prefix = f"{schema}." if schema else ""
+    """The view of what every worker did: one row per attempt. Where there are schemas, it shows no more
+    than its reader may read in the tables."""
+    prefix, reader = (f"{schema}.", "WITH (security_invoker = true) ") if schema else ("", "")
     return (
-        f"CREATE VIEW {prefix}task_history AS "
+        f"CREATE VIEW {prefix}task_history {reader}AS "
         "SELECT a.id AS id, a.run_id AS run_id, a.worker AS worker, s.title AS description, "
         "a.state AS status, a.created_at AS created_at, a.finished_at AS completed_at "
         f"FROM {prefix}attempts AS a "

@@ -8,11 +8,12 @@ from nadg.store import dialect
 from nadg.store.schema import VERSION_TABLE
 from nadg.store.tables import metadata
 
+connection = context.config.attributes["connection"]
 context.configure(
-    connection=context.config.attributes["connection"],
+    connection=connection,
     target_metadata=metadata,
     version_table=VERSION_TABLE,
-    version_table_schema=dialect.SCHEMA,
+    version_table_schema=dialect.of(connection).schema,
     render_as_batch=True,
 )
 context.run_migrations()

@@ -29,3 +29,5 @@ def upgrade() -> None:
         nodes.create_check_constraint(
             op.f("ck_worker_nodes_status"), "status IN ('active', 'busy', 'offline', 'draining', 'quarantined')"
         )
+    if op.get_context().dialect.name == "postgresql":
+        op.execute("ALTER VIEW task_history SET (security_invoker = true)")
