@@ -13,10 +13,13 @@ import psycopg
 import pytest
 from sqlalchemy import Connection, text
 
+from nadg.domain.changes import RunChanged
 from nadg.domain.clock import Clock, SystemClock
 from nadg.domain.errors import NadgError, StoreUnavailable, UserError
 from nadg.domain.run import NewRun
+from nadg.domain.states import RunState
 from nadg.store import SqlStore, open_store
+from nadg.store.api import StoreTrouble
 from nadg.store.database import Database
 from nadg.store.dialect import locate
 from nadg.store.dialects.postgresql import PostgreSQL
@@ -78,6 +81,28 @@ def test_a_server_that_dies_and_comes_back(own_server: Server, own_database: str
             own_server.start()
             await store.workers.add("http://b:1")
             assert len(await store.workers.list()) == 2
+
+    asyncio.run(scenario())
+
+
+def test_whoever_has_patience_waits_for_the_server_and_writes_once(
+    own_server: Server, own_database: str, new_run: Callable[..., NewRun]
+) -> None:
+    told: asyncio.Queue[StoreTrouble | None] = asyncio.Queue()
+    url = own_server.url(own_database)
+
+    async def scenario() -> None:
+        async with open_store(url, SystemClock(), patience_seconds=None, on_trouble=told.put_nowait) as store:
+            lease = await store.runs.create(new_run(), "me")
+            own_server.stop()
+            asked = asyncio.create_task(store.runs.commit(lease, [RunChanged(state=RunState.RUNNING)]))
+            trouble = await told.get()
+            assert trouble is not None
+            assert trouble.reason == "no database answers at its address"
+            own_server.start()
+            assert await asked == 1
+            assert await told.get() is None
+            assert len(await store.runs.events_after(lease.run_id, 0)) == 1
 
     asyncio.run(scenario())
 

@@ -13,7 +13,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -198,4 +198,5 @@ def _wait_for(process: subprocess.Popen[bytes], port: int, log: Path, url: str) 
                 return  # the role is made next
             if process.poll() is not None or time.monotonic() > deadline:
                 raise AssertionError(f"no server on port {port}: {log.read_text()}") from error
-            time.sleep(0.02)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(0.02)
