@@ -132,6 +132,23 @@ def test_what_runs_goes_on_for_the_new_owner_and_the_old_one_hears_nothing_more(
     with_pair(body)
 
 
+def test_nothing_is_heard_of_what_was_abandoned_and_it_is_there_for_another(
+    with_pair: Callable[[Body], None],
+) -> None:
+    async def body(pair: Pair) -> None:
+        await pair.old.submit(OUTPUT, 0)
+        pair.old.engine.abandon([pair.old.attempt(0)])
+        await pair.old.submit(OUTPUT, 1)
+        await pair.old.end(1)
+        await pair.new.adopt(OUTPUT, index=0)
+        assert isinstance(await pair.new.end(0), AttemptFinished)
+        pair.new.engine.acknowledge([pair.new.attempt(0)])
+        pair.old.engine.acknowledge([pair.old.attempt(1)])
+        assert list(pair.old.sink.ends()) == [pair.old.attempt(1)]
+
+    with_pair(body)
+
+
 def test_what_nobody_has_is_lost_where_it_had_begun_and_carried_out_where_not(
     with_pair: Callable[[Body], None],
 ) -> None:

@@ -123,7 +123,7 @@ def check(scene: Scene, seed: int, cuts: set[int]) -> None:
     window=windows,
     compose=st.booleans(),
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_a_run_ends_as_it_would_have_ended(
     plan: tuple[Subtask, ...], seed: int, cuts: set[int], lost: float, window: int, compose: bool
 ) -> None:
@@ -133,7 +133,7 @@ def test_a_run_ends_as_it_would_have_ended(
 
 
 @given(plan=subtasks(bad=3), seed=st.integers(), cuts=cut_turns, repairs=st.integers(0, 2), window=windows)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_code_is_mended_as_often_as_it_would_have_been(
     plan: tuple[Subtask, ...], seed: int, cuts: set[int], repairs: int, window: int
 ) -> None:
@@ -143,7 +143,7 @@ def test_code_is_mended_as_often_as_it_would_have_been(
 
 
 @given(begun=subtasks(bad=1), final=subtasks(bad=1), seed=st.integers(), cuts=cut_turns, repairs=st.just(1))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_a_plan_that_grows_and_is_planned_anew(
     begun: tuple[Subtask, ...], final: tuple[Subtask, ...], seed: int, cuts: set[int], repairs: int
 ) -> None:
@@ -172,7 +172,7 @@ def check_final(scene: Scene, seed: int, cuts: set[int]) -> None:
     later=st.sets(st.integers(0, 8), max_size=4),
     failed=st.booleans(),
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_a_run_that_was_being_stopped_is_stopped_for_the_same_reason(
     begun: tuple[Subtask, ...],
     final: tuple[Subtask, ...],
@@ -194,7 +194,7 @@ def test_a_run_that_was_being_stopped_is_stopped_for_the_same_reason(
 
 
 @given(plan=subtasks(), seed=st.integers(), cuts=cut_turns, tries=st.integers(1, 3), budget=st.integers(0, 5))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_retries_are_bounded_whoever_counts_them(
     plan: tuple[Subtask, ...], seed: int, cuts: set[int], tries: int, budget: int
 ) -> None:

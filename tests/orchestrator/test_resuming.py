@@ -118,7 +118,7 @@ def test_the_other_attempt_of_a_shard_that_has_ended_is_called_off() -> None:
     assert one.asked() == [adopt("r/a/0/2"), cmd.CancelAttempt(attempt_id="r/a/0/2"), adopt("r/a/1/1", 1)]
 
 
-def test_shards_that_waited_are_dispatched_those_that_were_tried_before_first() -> None:
+def test_shards_that_waited_are_dispatched_in_order() -> None:
     one = Run(subtask("a", 3))
     one.run.max_in_flight = 1
     one.begin("a")

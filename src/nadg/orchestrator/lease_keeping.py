@@ -55,11 +55,11 @@ async def watch_deadline(
     """Fail the run when its time is over, which counts from its creation, whoever had it since."""
     seconds = options.timeout_seconds
     if seconds is not None:
-        await asyncio.sleep(_left(seconds, created_at, clock.now()))
+        await asyncio.sleep(seconds_left(seconds, created_at, clock.now()))
         fail(f"the run's time limit of {seconds:g} s was reached")
 
 
-def _left(seconds: float, created_at: datetime.datetime | None, now: datetime.datetime) -> float:
+def seconds_left(seconds: float, created_at: datetime.datetime | None, now: datetime.datetime) -> float:
     """What is left of the time; all of it where the clock that told the creation was ahead of this one."""
     gone = 0.0 if created_at is None else max(0.0, (now - created_at).total_seconds())
     return max(0.0, seconds - gone)

@@ -84,8 +84,7 @@ def _fill(run: RunProgress, subtask: SubtaskProgress, record: SubtaskRecord) -> 
         return
     for shard in record.shards:
         _learn_duration(run, subtask, shard)
-    waiting = [index for index in current if subtask.shards[index].state is ShardState.QUEUED]
-    subtask.queued.extend(sorted(waiting, key=lambda index: not subtask.shards[index].tries))
+    subtask.queued.extend(index for index in current if subtask.shards[index].state is ShardState.QUEUED)
     raised = next(_mended(run, subtask, record.shards[subtask.first_shard :]), None)
     if raised is not None:
         begin_mending(subtask, raised)
