@@ -69,6 +69,9 @@ def folder(tmp_path: Path, grid_home: Path) -> Iterator[Folder]:
     yield folder
     folder.close()
 
+SHORT_WAIT = {"NADG_LEASE_SECONDS": "1.1", "NADG_GRACE_SECONDS": "0.5"}
+"""How long workers wait for another master, where theirs was killed, follows from these."""
+
 
 def test_json_is_one_object_and_nothing_else(folder: Folder) -> None:
     done = folder.nadg("run", "--plan", folder.plan(SPLIT), "--json")
@@ -139,6 +142,7 @@ def test_ctrl_c_cancels_cleanly_and_keeps_what_is_done(folder: Folder) -> None:
 
 def test_a_killed_run_leaves_no_process(tmp_path: Path) -> None:
     folder = Folder(tmp_path, tmp_path / "home")
+    folder.environment |= SHORT_WAIT
     run = folder.start("run", "--plan", folder.plan(ENDLESS), "--follow", "endless", "--workers", "1")
     read_until(run.stderr, "begun")
     family = psutil.Process(run.pid).children(recursive=True)
@@ -146,11 +150,12 @@ def test_a_killed_run_leaves_no_process(tmp_path: Path) -> None:
     ended(run)
     assert family
     assert psutil.wait_procs(family, timeout=20)[1] == []
+    assert list((tmp_path / "home" / "workers").iterdir()) == []
 
 
 def test_a_run_whose_master_was_killed_is_said_to_be_and_ended_by_whoever_wants(tmp_path: Path) -> None:
     folder = Folder(tmp_path, tmp_path / "home")
-    folder.environment["NADG_LEASE_SECONDS"] = "1.1"
+    folder.environment |= SHORT_WAIT
     run = folder.start("run", "--plan", folder.plan(ENDLESS), "--follow", "endless", "--workers", "1")
     read_until(run.stderr, "begun")
     run.kill()
