@@ -84,7 +84,7 @@ def test_json_is_one_object_and_nothing_else(folder: Folder) -> None:
 
 
 def test_a_run_shows_its_plan_its_progress_and_its_answer(folder: Folder) -> None:
-    done = folder.nadg("run", "--plan", folder.plan(SPLIT), "--out", "here")
+    done = folder.nadg("run", "--plan", folder.plan(SPLIT), "--out", "here", "--no-cache")
     assert done.returncode == 0, done.stderr
     assert "squares  python, 1 line · each of 6 items" in done.stderr
     assert "▸ squares: squares, 3 shards" in done.stderr
@@ -92,6 +92,10 @@ def test_a_run_shows_its_plan_its_progress_and_its_answer(folder: Folder) -> Non
     assert "91" in done.stdout
     assert done.stdout.splitlines()[-1] == "Files: here/ (answer.md, artifacts/, run.json)"
     assert (folder.path / "here" / "answer.md").read_text().strip() in done.stdout
+    again = folder.nadg("run", "--plan", folder.plan(SPLIT), "--out", "there")
+    assert "✓ squares: succeeded, 3/3 shards, reused" in again.stderr
+    assert "2 of 2 subtasks done, 4 of 4 shards reused" in again.stderr
+    assert "91" in again.stdout
 
 
 def test_quiet_shows_the_answer_only(folder: Folder) -> None:
