@@ -177,7 +177,7 @@ def test_a_master_that_waits_for_its_database_can_be_stopped(settings: Settings)
         with _held(settings) as execute:
             execute("BEGIN IMMEDIATE")
             watcher = _Watcher(str, lambda: os.kill(os.getpid(), signal.SIGTERM))
-            await serve_up(settings, 1, ready.append, watcher)
+            await serve_up(settings, 1, lambda count, _: ready.append(count), watcher)
         assert watcher.said == [WAITING]
 
     asyncio.run(scenario())

@@ -69,6 +69,7 @@ def folder(tmp_path: Path, grid_home: Path) -> Iterator[Folder]:
     yield folder
     folder.close()
 
+
 SHORT_WAIT = {"NADG_LEASE_SECONDS": "1.1", "NADG_GRACE_SECONDS": "0.5"}
 """How long workers wait for another master, where theirs was killed, follows from these."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from nadg.orchestrator.loop import RunLoop, RunStore
 from nadg.orchestrator.model_access import ModelAccess
 from nadg.orchestrator.recovery import recovered_progress
 from nadg.store import SqlStore, open_store
-from nadg.store.api import Runs
+from nadg.store.api import ReusableOutcome, Runs
 
 CLOCK = SystemClock()
 SKILLS = {"rows.merged": SkillSpec(name="rows.merged", summary="", maps_over="rows", merges=True)}
@@ -58,6 +58,9 @@ class CutStore:
 
     async def request_cancel(self, run_id: str, reason: str) -> bool:
         return await self._runs.request_cancel(run_id, reason)
+
+    async def reusable(self, keys: Iterable[str], environments: Collection[str]) -> dict[str, ReusableOutcome]:
+        return await self._runs.reusable(keys, environments)
 
 
 class Owners:
