@@ -4,7 +4,7 @@ BIN = $(VENV)/bin
 export NADG_VENV = $(VENV)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run up test sandbox-matrix check soak lint format types imports locks clean
+.PHONY: help setup run up test chaos sandbox-matrix check soak lint format types imports locks clean
 
 help: ## List these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -20,6 +20,9 @@ up: ## Keep a grid of local workers in the foreground
 
 test: ## Run all tests (ARGS="tests/cli -k help" for some)
 	@./quick-start.sh test $(ARGS)
+
+chaos: setup ## Kill, pause and cut everything while runs go on, and see that nothing is lost (ARGS="--short")
+	@$(BIN)/python -m tests.chaos $(ARGS)
 
 sandbox-matrix: setup ## Every threat in every sandbox tier that this machine allows, as a table
 	@$(BIN)/python -m tests.support.sandbox_matrix $(ARGS)

@@ -19,34 +19,8 @@ from nadg.domain.states import RunState
 from nadg.store import codec, open_store, schema
 from nadg.store.dialect import locate
 from nadg.store.tables import metadata
+from tests.store.catalog import catalog
 from tests.support.postgres import OWNER, ROLES, Server
-
-CATALOG = {
-    "columns": (
-        "SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, "
-        "pg_get_expr(d.adbin, d.adrelid) FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid "
-        "LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum "
-        "WHERE c.relnamespace = 'nadg'::regnamespace AND a.attnum > 0 ORDER BY 1, 2"
-    ),
-    "constraints": (
-        "SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint "
-        "WHERE connamespace = 'nadg'::regnamespace ORDER BY 1, 2"
-    ),
-    "indexes": "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'nadg' ORDER BY 1",
-    "views": "SELECT viewname, definition FROM pg_views WHERE schemaname = 'nadg' ORDER BY 1",
-    "rights": (
-        "SELECT relname, relkind, relowner::regrole::text, relrowsecurity, relacl::text, reloptions FROM pg_class "
-        "WHERE relnamespace = 'nadg'::regnamespace ORDER BY 1"
-    ),
-    "schema": "SELECT nspacl::text FROM pg_namespace WHERE nspname = 'nadg'",
-    "policies": "SELECT count(*) FROM pg_policies WHERE schemaname = 'nadg'",
-    "defaults": "SELECT defaclobjtype, defaclacl::text FROM pg_default_acl ORDER BY 1",
-}
-
-
-def _catalog(url: str) -> dict[str, list[tuple[object, ...]]]:
-    with psycopg.connect(url) as connection:
-        return {name: connection.execute(query.encode()).fetchall() for name, query in CATALOG.items()}
 
 
 def _make(place: str | Path) -> None:
@@ -75,7 +49,7 @@ def _at_version(place: str | Path, revision: str) -> Iterator[Connection]:
 def test_migrations_and_tables_are_the_same(server: Server, empty_database: str, used_database: str) -> None:
     with _at_version(server.url(empty_database), schema.REVISIONS[-1]):
         pass
-    migrated, direct = _catalog(server.url(empty_database)), _catalog(server.url(used_database))
+    migrated, direct = catalog(server.url(empty_database)), catalog(server.url(used_database))
     assert migrated == direct
     assert {row[0] for row in direct["columns"]} >= {*metadata.tables, schema.VERSION_TABLE, "task_history"}
     assert all(row[3] for row in direct["rights"] if row[1] == "r")
@@ -155,7 +129,7 @@ def test_many_masters_bring_a_database_up_at_the_same_time(
         await asyncio.gather(*(open_one() for _ in range(4)))
 
     asyncio.run(scenario())
-    assert _catalog(url) == _catalog(server.url(used_database))
+    assert catalog(url) == catalog(server.url(used_database))
 
 
 @pytest.mark.parametrize("role", ROLES[:2])

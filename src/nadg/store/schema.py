@@ -20,7 +20,7 @@ REVISIONS = ("0001", "0002", "0003")
 VERSION_TABLE = "schema_version"
 MIGRATIONS = Path(__file__).parent / "migrations"
 
-_version = Table(
+version_table = Table(
     VERSION_TABLE,
     MetaData(),
     Column("version_num", String(32), nullable=False),
@@ -51,8 +51,8 @@ def create_tables(connection: Connection) -> None:
     """All tables of this version, in an empty database."""
     metadata.create_all(connection, checkfirst=False)
     connection.exec_driver_sql(task_history_ddl(dialect.of(connection).schema))
-    _version.create(connection)
-    connection.execute(insert(_version).values(version_num=REVISIONS[-1]))
+    version_table.create(connection)
+    connection.execute(insert(version_table).values(version_num=REVISIONS[-1]))
     dialect.of(connection).protect(connection)
 
 
@@ -76,7 +76,7 @@ def version_of(connection: Connection) -> str | None:
         if found:
             raise UserError(f"database {place.name} belongs to something else; name {place.another}")
         return None
-    version = connection.execute(select(_version.c.version_num)).scalar_one_or_none()
+    version = connection.execute(select(version_table.c.version_num)).scalar_one_or_none()
     if version not in REVISIONS:
         raise UserError(
             f"database {place.name} has tables of version {version}, this NADG knows up to {REVISIONS[-1]}; "
