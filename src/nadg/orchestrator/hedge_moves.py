@@ -80,6 +80,7 @@ def outrun(run: RunProgress, attempt: str, made: Decision) -> None:
     """The other attempt of its shard had an outcome first: this one ends."""
     del run.in_flight[attempt]
     run.outrun.add(attempt)
+    run.cache_keys.pop(attempt, None)
     made.changes.append(
         ch.AttemptChanged(
             attempt_id=attempt,
