@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Literal
 
 import msgspec
+import psycopg
 from sqlalchemy import Connection, Engine, event
 
 Place = Literal["statement", "before COMMIT", "after COMMIT"]
@@ -26,8 +27,10 @@ class Fault(msgspec.Struct, frozen=True):
 BEFORE, AFTER = Fault("before COMMIT"), Fault("after COMMIT")
 
 
-def lost_connection() -> Exception:
-    """An error of the driver as it comes when the disk is away for a while."""
+def lost_connection(database: str) -> Exception:
+    """An error of the driver as it comes when the disk or the server is away for a while."""
+    if database == "postgresql":
+        return psycopg.OperationalError("server closed the connection unexpectedly")
     error = sqlite3.OperationalError("disk I/O error")
     error.sqlite_errorcode = sqlite3.SQLITE_IOERR
     return error
@@ -41,6 +44,7 @@ class Door:
         self._at_hand: Fault | None = None
         self._statements = 0
         self._known: set[int] = set()
+        self._database = ""
         self.fired = 0
         """Faults that came through."""
 
@@ -59,6 +63,7 @@ class Door:
         dialect = connection.engine.dialect
         if id(dialect) not in self._known:
             self._known.add(id(dialect))
+            self._database = dialect.name
             for name in ("do_execute", "do_executemany"):
                 setattr(dialect, name, self._statement(getattr(dialect, name)))
             setattr(dialect, "do_commit", self._commit(dialect.do_commit))  # noqa: B010
@@ -85,7 +90,7 @@ class Door:
     def _fire(self) -> None:
         self._at_hand = None
         self.fired += 1
-        raise lost_connection()
+        raise lost_connection(self._database)
 
 
 def _writes() -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +22,7 @@ from nadg.domain.run import Lease, NewRun
 from nadg.domain.states import RunState
 from nadg.store import SqlStore, open_store
 from tests.store.faults import AFTER, BEFORE, Fault, open_door
+from tests.support.postgres import Server
 
 RUNS = 3
 PLAN = Plan(subtasks=(Subtask(id="a", work=PythonWork(kind="python", code="1")),))
@@ -90,20 +92,22 @@ class _Writers:
             self.last[ask.run][number] = changes[-1]
 
 
-async def _scenario(folder: str, bursts: Sequence[Sequence[Ask]], faults: Sequence[Fault | None]) -> None:
-    clock, database = SystemClock(), Path(folder) / "nadg.db"
+async def _scenario(
+    place: Path | str, bursts: Sequence[Sequence[Ask]], faults: Sequence[Fault | None], example: int = 0
+) -> None:
+    clock = SystemClock()
 
     async def wait(_seconds: float) -> None:
         await asyncio.sleep(0)
 
     with open_door() as door:
-        async with open_store(database, clock, patience_seconds=None, wait=wait) as store:
-            new = [NewRun(id=f"run{run}", command="c", planner="file", plan=PLAN) for run in range(RUNS)]
+        async with open_store(place, clock, patience_seconds=None, wait=wait) as store:
+            new = [NewRun(id=f"run{example}x{run}", command="c", planner="file", plan=PLAN) for run in range(RUNS)]
             writers = _Writers(store, [await store.runs.create(one, "me") for one in new])
             door.put(faults)
             for burst in bursts:
                 await writers.burst(burst)
-    async with open_store(database, clock) as store:
+    async with open_store(place, clock) as store:
         for run, one in enumerate(new):
             await _require_once(store, one.id, writers.told[run], writers.unheard[run], writers.last[run])
 
@@ -120,10 +124,26 @@ async def _require_once(
     assert len((await store.runs.get(run_id)).subtasks[0].shards) == len(written)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(bursts=_bursts, faults=_faults)
 def test_each_commit_is_in_the_event_log_once_and_in_order(
     bursts: list[list[Ask]], faults: list[Fault | None]
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        asyncio.run(_scenario(folder, bursts, faults))
+        asyncio.run(_scenario(Path(folder) / "nadg.db", bursts, faults))
+
+
+@pytest.mark.parametrize("pooled", [False, True])
+def test_each_commit_is_in_the_event_log_once_and_in_order_on_postgresql(
+    server: Server, pooler_port: int, used_database: str, pooled: bool
+) -> None:
+    url = server.url(used_database, port=pooler_port if pooled else 0)
+    server.clear(used_database)
+    examples = itertools.count()
+
+    @settings(max_examples=10, deadline=None)
+    @given(bursts=_bursts, faults=_faults)
+    def all_hold(bursts: list[list[Ask]], faults: list[Fault | None]) -> None:
+        asyncio.run(_scenario(url, bursts, faults, next(examples)))
+
+    all_hold()

@@ -36,12 +36,12 @@ ENDED = [RunChanged(state=RunState.RUNNING), RunChanged(state=RunState.SUCCEEDED
 class _Patient:
     """Opens the store so that it waits as long as it takes; `between` is done instead of each waiting."""
 
-    def __init__(self, database: Path, clock: Clock) -> None:
-        self._database, self._clock = database, clock
+    def __init__(self, place: Path | str, clock: Clock) -> None:
+        self._place, self._clock = place, clock
         self.between: Between | None = None
 
     def open(self) -> AbstractAsyncContextManager[SqlStore]:
-        return open_store(self._database, self._clock, patience_seconds=None, wait=self._wait)
+        return open_store(self._place, self._clock, patience_seconds=None, wait=self._wait)
 
     async def _wait(self, _seconds: float) -> None:
         if self.between is not None:
@@ -49,8 +49,8 @@ class _Patient:
 
 
 @pytest.fixture
-def patient(database: Path, clock: Clock) -> _Patient:
-    return _Patient(database, clock)
+def patient(place: Path | str, clock: Clock) -> _Patient:
+    return _Patient(place, clock)
 
 
 def _whole(patient: _Patient, scenario: Callable[[SqlStore, Door], Awaitable[None]]) -> None:

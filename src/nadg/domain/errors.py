@@ -105,7 +105,10 @@ class LinkLost(NadgError):
 
 
 class StoreUnavailable(NadgError):
-    """The database could not be read or written now; what it was asked for was not done, not even in part."""
+    """The database could not be read or written now; what it was asked for was not done, not even in part.
+
+    Only where the connection broke while a transaction was made final, nobody knows whether it was.
+    """
 
 
 class LinkRefused(NadgError):

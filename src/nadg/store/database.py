@@ -97,7 +97,8 @@ class Database:
                     upgrade(connection)
         except (DBAPIError, sqlite3.Error) as error:
             self._disconnect()
-            raise self._failure(error, self._dialect.explain_open(error)) from error
+            explained = self._dialect.explain_open(error)
+            raise explained if isinstance(explained, UserError) else self._failure(error, explained) from error
 
     def _close(self) -> None:
         if self._connection is not None:
@@ -111,9 +112,10 @@ class Database:
                 return operation(connection)
         except DBAPIError as error:
             cause = self._cause(error)
-            if self._dialect.is_passing(cause):
+            failure = self._failure(cause, self._dialect.explain(cause))
+            if isinstance(failure, Passing):
                 self._disconnect()
-            raise self._failure(cause, self._dialect.explain(cause)) from error
+            raise failure from error
 
     def _read(self, operation: Callable[[Connection], T]) -> T:
         try:
@@ -146,10 +148,16 @@ class Database:
         return error
 
     def _failure(self, error: Exception, explained: NadgError) -> Exception:
-        """What to raise for an error of the database: Passing where it is worth while to try again."""
-        if isinstance(explained, UserError) or not self._dialect.is_passing(error):
-            return explained
-        return Passing(self._dialect.passing_reason(error), explained)
+        """What to raise for an error of the database: Passing where it is worth while to try again.
+
+        In use, even what is said to be wrong with the address or with rights passes: both were right when the
+        database was opened, and a project that is paused is said not to exist.
+        """
+        if isinstance(explained, UserError):
+            return Passing(str(explained), explained)
+        if self._dialect.is_passing(error):
+            return Passing(self._dialect.passing_reason(error), explained)
+        return explained
 
     def _begin(self, connection: Connection) -> RootTransaction:
         """Begin to write; another process that holds the database is waited for, a bounded number of times."""

@@ -18,7 +18,7 @@ from sqlalchemy.exc import IntegrityError, OperationalError, StatementError
 from nadg.domain.changes import Change
 from nadg.domain.errors import IllegalTransition, LeaseLost
 from nadg.domain.run import Lease
-from nadg.store import progress
+from nadg.store import dialect, progress
 from nadg.store.guards import Row
 from nadg.store.leases import Fence
 from nadg.store.plan_edits import edit_plans
@@ -29,7 +29,7 @@ Verdict = int | Exception
 
 
 _REFUSALS = (IllegalTransition, LeaseLost, StatementError, ValueError, OverflowError)
-"""What one commit's rows may raise; OperationalError, though among them, is the database's own failure."""
+"""What one commit's rows may raise; of the database's errors those that are none of its own troubles."""
 
 
 class Commit(msgspec.Struct, frozen=True):
@@ -85,9 +85,8 @@ def _together(connection: Connection, prepared: Sequence[_Prepared]) -> list[Ver
             fence.close(connection)
             _write(connection, whole, _all_changed)
             return verdicts
-    except OperationalError:
-        raise
-    except _REFUSALS:
+    except _REFUSALS as error:
+        _require_refusal(connection, error)
         return None
 
 
@@ -100,14 +99,19 @@ def _alone(connection: Connection, one: _Prepared) -> Verdict:
             fence.close(connection)
             _write(connection, whole, _each_changed)
             return verdict
-    except OperationalError:
-        raise
     except IntegrityError as error:
         refused = IllegalTransition(f"run {one.lease.run_id}: {error.orig}")
         refused.__cause__ = error
         return refused
     except _REFUSALS as error:
+        _require_refusal(connection, error)
         return error
+
+
+def _require_refusal(connection: Connection, error: Exception) -> None:
+    """Raises the error where it says nothing of a row, but that the database is in trouble."""
+    if isinstance(error, OperationalError) or dialect.of(connection).is_passing(error):
+        raise error
 
 
 def _admit(fence: Fence, one: _Prepared, whole: Writes) -> Verdict:

@@ -20,6 +20,8 @@ _PASSING_STATES = {
     "57P05",  # idle for too long
     "58030",  # input/output error
 }
+_WITHOUT_ANSWER = ("OperationalError", "InterfaceError", "InternalError", "DatabaseError")
+"""How psycopg calls these, the answers of a pooler among them that come twice when it lost its server."""
 _INTERNAL = "XX000"
 """Poolers send their own troubles under it; they are told apart by their words."""
 _PASSING_WORDS = re.compile(
@@ -64,8 +66,8 @@ def is_passing(error: BaseException) -> bool:
     words, state = str(error), getattr(error, "sqlstate", None)
     if _LASTING_WORDS.search(words):
         return False
-    if state is None:  # it never came to an answer: no connection, or it broke
-        return type(error).__name__ in ("OperationalError", "InterfaceError") or bool(_PASSING_WORDS.search(words))
+    if state is None:  # it never came to an answer: no connection, it broke, or it answers something else
+        return type(error).__name__ in _WITHOUT_ANSWER or bool(_PASSING_WORDS.search(words))
     if state == _INTERNAL:
         return bool(_PASSING_WORDS.search(words))
     return state[:2] in _PASSING_CLASSES or state in _PASSING_STATES or type(error).__name__ == "ConnectionTimeout"
