@@ -50,6 +50,9 @@ class CutStore:
             raise LeaseLost("deposed")
         return await self._runs.commit(lease, changes)
 
+    async def reusable(self, keys: Iterable[str], environments: Collection[str]) -> dict[str, ReusableOutcome]:
+        return await self._runs.reusable(keys, environments)
+
     async def renew(self, lease: Lease, lease_seconds: float) -> None:
         await self._runs.renew(lease, lease_seconds)
 
@@ -74,14 +77,13 @@ class Owners:
         self,
         engine: FakeEngine,
         plan: Plan,
-        options: RunOptions | None = None,
         *,
         run_id: str = "run1",
         store: RunStore | None = None,
         models: ModelAccess | None = None,
     ) -> tuple[RunLoop, Lease]:
-        """The loop of a run that begins."""
-        new = NewRun(id=run_id, command="c", planner="file", plan=plan, options=options or RunOptions())
+        """The loop of a run that begins; nothing serves again, so that all of it is carried out."""
+        new = NewRun(id=run_id, command="c", planner="file", plan=plan, options=RunOptions(use_cache=False))
         lease = await self.store.runs.create(new, "first")
         return self._loop(new, lease, engine, store, models=models), lease
 
