@@ -253,3 +253,15 @@ def test_an_assignment_is_not_sent_while_it_is_sought() -> None:
     grid.up("b")
     grid.place(after=1)
     assert [frame for name in ("a", "b") for frame in grid.sent[name] if isinstance(frame, Assign)] == []
+
+
+def test_a_worker_that_says_at_once_that_it_drains_gets_nothing_new_and_is_asked() -> None:
+    grid = Grid()
+    grid.submit("q/s/0/1")
+    adopt(grid, ONE)
+    grid.up("a", draining="its master is gone")
+    assert grid.sent["a"] == [ASKED]
+    assert (grid.node("a").state, grid.node("a").reason) == ("draining", "its master is gone")
+    answer(grid, "a", ONE)
+    grid.fleet.finished(grid.node("a"), ONE, OUTCOME)
+    assert [event.attempt_id for event in grid.sink.ends()] == [ONE]

@@ -106,8 +106,9 @@ def test_a_worker_whose_master_was_killed_hands_over_and_ends(start_worker: Any,
             worker.orphan()
             await old.hear(Drain)
             assert (await old.hear(Refused)).attempt_id == "r/waits/0/1"
-        async with open_link(worker, "new") as (new, _):
-            assert (await new.hear(Drain)).reason == "its master is gone"
+        async with open_link(worker, "new") as (new, hello):
+            assert hello.worker is not None
+            assert hello.worker.draining == (await new.hear(Drain)).reason == "its master is gone"
             await new.assign("r/waits/0/1", term=2)
             assert (await new.hear(Refused)).why == "busy"
             await new.say(Adopt(run_id="r", term=2))

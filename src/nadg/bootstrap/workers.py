@@ -104,7 +104,7 @@ class WorkerPool:
     # -- workers that are there already
 
     async def _connect_known(self, watcher: PoolWatcher) -> int:
-        """Link to every registered or configured worker that answers; how many did."""
+        """Link to every registered or configured worker that answers; how many of them take work."""
         rows = [node for node in await self._store.workers.list() if not node.by_hand]
         nodes = {node.vm_url: node for node in rows if not (self._register and node.local)}
         named = [_named_url(url) for url in self._settings.worker_urls]
@@ -118,7 +118,7 @@ class WorkerPool:
             else:
                 await self._note_silent(nodes[url], answer, watcher)
         await self._look.look(self._tasks)
-        reached = sum(isinstance(answer, WorkerInfo) for answer in answers)
+        reached = sum(isinstance(answer, WorkerInfo) and not answer.draining for answer in answers)
         if reached:
             await self._engine.wait_ready(reached, READY_SECONDS)
         return reached

@@ -44,6 +44,8 @@ class WorkerInfo(msgspec.Struct, frozen=True, kw_only=True):
     process_id: int = 0
     environment: str = ""
     """A hash of what its code runs in: Python, platform, distributions. Equal ones give equal results."""
+    draining: str = ""
+    """Why it takes nothing new, where it does not: it may still hold what another master is to take over."""
 
 
 class WorkerNode(msgspec.Struct, frozen=True, kw_only=True):

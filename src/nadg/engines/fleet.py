@@ -107,7 +107,7 @@ class Fleet:
         node.place = Place(
             url=node.url, info=info, window=max(hello.window, 1), in_flight=len(node.in_flight), holds=holds
         )
-        node.send, node.lost_at, node.busy_until, node.stopping = send, None, 0.0, ""
+        node.send, node.lost_at, node.busy_until, node.stopping = send, None, 0.0, info.draining
         self._takeover.relinked(node)
         self._set_state(node, "ready", "")
         self._resume(node, frozenset(hello.attempts))

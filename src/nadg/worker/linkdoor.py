@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 
+import msgspec
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from nadg.domain.blob import Blobs
@@ -76,7 +77,7 @@ class LinkDoor:
         return Hello(
             version=VERSION,
             peer_id=self._boot_id,
-            worker=self._runner.info,
+            worker=msgspec.structs.replace(self._runner.info, draining=self._runner.draining),
             window=self._runner.window,
             attempts=tuple(tenant.held),
         )
