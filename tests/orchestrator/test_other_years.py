@@ -1,4 +1,4 @@
-"""A worker's clock may be years off: a run is timed by its master, ends, is shown and exported as any other."""
+"""A worker's clock may be years off: its run is timed by the master, and ends and is exported as any other."""
 
 from __future__ import annotations
 
