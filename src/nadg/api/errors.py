@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+
 import msgspec
-import structlog
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
@@ -17,6 +18,8 @@ from nadg.domain.errors import (
     UserError,
 )
 from nadg.domain.master_api import Refusal
+
+_log = logging.getLogger(__name__)
 
 STATUSES: tuple[tuple[type[NadgError], int], ...] = (
     (PlanInvalid, 422),
@@ -72,6 +75,6 @@ def answer_errors(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def unknown(request: Request, error: Exception) -> Response:
-        structlog.get_logger().error("a request failed", path=request.url.path, error=repr(error))
+        _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
         body = refusal_body("something went wrong inside the master; its log says what")
         return Response(body, 500, media_type="application/json")

@@ -3,29 +3,52 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
+from typing import Protocol
 
-import structlog
-
-from nadg.bootstrap.submitted import MasterRooms
+from nadg.bootstrap.models import Notice
+from nadg.domain.blob import Blobs
 from nadg.domain.errors import NotFound, StoreUnavailable
 from nadg.domain.run import Lease, RunRecord
 from nadg.domain.states import AttemptState
+from nadg.store.api import Runs
 
 LOOK_SECONDS = 1.0
 """How often the store is asked for runs that nobody holds."""
 AT_ONCE = 20
 """So many are taken from the store at a look."""
 
+_log = logging.getLogger(__name__)
+
+
+class Holder(Protocol):
+    """Who carries runs out here."""
+
+    owner: str
+
+    @property
+    def carried(self) -> frozenset[str]: ...
+
 
 class Adopter:
     """Looks for such runs, claims those that this master can go on with, and hands them out.
 
-    `take` is given a run under a fresh lease, once each.
+    `take` is given each under a fresh lease; `notice` hears, once, of one that lacks files here.
     """
 
-    def __init__(self, rooms: MasterRooms, take: Callable[[RunRecord, Lease], None]) -> None:
-        self._rooms, self._take = rooms, take
+    def __init__(
+        self,
+        runs: Runs,
+        blobs: Blobs,
+        holder: Holder,
+        *,
+        take: Callable[[RunRecord, Lease], None],
+        notice: Notice,
+        lease_seconds: float,
+    ) -> None:
+        self._runs, self._blobs, self._holder = runs, blobs, holder
+        self._take, self._notice, self._lease_seconds = take, notice, lease_seconds
         self._left: set[str] = set()
         """Runs that this master cannot go on with."""
 
@@ -33,32 +56,29 @@ class Adopter:
         """Every second; a database that fails is asked again."""
         while True:
             try:
-                await self._look()
+                await self.look()
             except StoreUnavailable as error:  # one that is in trouble for long is waited for by the store itself
-                structlog.get_logger().warning("cannot look for runs without a master", reason=str(error))
+                _log.warning("cannot look for runs without a master: %s", error)
             await asyncio.sleep(LOOK_SECONDS)
 
-    async def _look(self) -> None:
-        for run_id in await self._rooms.store.runs.unowned(AT_ONCE + len(self._left)):
-            if run_id not in self._left and run_id not in self._rooms.carrier.carried:
+    async def look(self) -> None:
+        """Once. Raises StoreUnavailable."""
+        for run_id in await self._runs.unowned(AT_ONCE + len(self._left)):
+            if run_id not in self._left and run_id not in self._holder.carried:
                 await self._adopt(run_id)
 
     async def _adopt(self, run_id: str) -> None:
-        runs, carrier = self._rooms.store.runs, self._rooms.carrier
         try:
-            record = await runs.get(run_id)
+            record = await self._runs.get(run_id)
         except NotFound:
             return
         missing = await asyncio.to_thread(self._missing, record)
         if missing:
             self._left.add(run_id)
-            structlog.get_logger().warning(
-                "a run that no master carries out is left: this one lacks its files; share them by NADG_BLOBS",
-                run=run_id,
-                missing=missing,
-            )
+            files = f"{missing:,} of its files" if missing > 1 else "one of its files"
+            self._notice(f"Run {run_id} has no master, and is left to others: {files} lack here; see NADG_BLOBS.")
             return
-        lease = await runs.claim(run_id, carrier.owner, self._rooms.settings.lease_seconds)
+        lease = await self._runs.claim(run_id, self._holder.owner, self._lease_seconds)
         if lease is not None:
             self._take(record, lease)
 
@@ -68,7 +88,7 @@ class Adopter:
 
     def _missing(self, record: RunRecord) -> int:
         """How many of the files that the rest of the run may need are not here."""
-        return sum(not self._rooms.blobs.has(sha256) for sha256 in needed_blobs(record))
+        return sum(not self._blobs.has(sha256) for sha256 in needed_blobs(record))
 
 
 def needed_blobs(record: RunRecord) -> frozenset[str]:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-import structlog
-
 from nadg import __version__
 from nadg.api.bell import Bell
 from nadg.api.errors import Stopping
 from nadg.bootstrap.adopting import Adopter
+from nadg.bootstrap.models import Notice
 from nadg.bootstrap.planning import new_run_id
 from nadg.bootstrap.review import RunEstimate
 from nadg.bootstrap.submitted import MasterRooms, grid_for, start_submitted
@@ -28,6 +28,8 @@ from nadg.engines.grid import WorkerView
 from nadg.engines.leaving import leave_tasks
 from nadg.store.api import StoreTrouble
 
+_log = logging.getLogger(__name__)
+
 STOP_SECONDS = 5.0
 """How long runs may take to be given up."""
 
@@ -35,8 +37,9 @@ STOP_SECONDS = 5.0
 class MasterWatcher:
     """What a run's changes are to a master: the bell rings for whoever follows it."""
 
-    def __init__(self, bell: Bell, created: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, bell: Bell, notice: Notice, created: Callable[[], None] = lambda: None) -> None:
         self._bell, self._created = bell, created
+        self.notice = notice
 
     def run_created(self, run_id: str, plan: Plan) -> None:
         self._created()
@@ -49,9 +52,6 @@ class MasterWatcher:
     def estimated(self, estimate: RunEstimate) -> None: ...
 
     def workers(self, views: Sequence[WorkerView]) -> None: ...
-
-    def notice(self, text: str) -> None:
-        structlog.get_logger().warning(text)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,12 +66,20 @@ class _Coming:
 class Master:
     """A RunService. Each run is a task of its own; `stop` leaves them to other masters as they stand."""
 
-    def __init__(self, rooms: MasterRooms, bell: Bell) -> None:
-        self._rooms, self._bell = rooms, bell
+    def __init__(self, rooms: MasterRooms, bell: Bell, notice: Notice) -> None:
+        """`notice` is told what people may want to know of runs."""
+        self._rooms, self._bell, self._notice = rooms, bell, notice
         self._tasks = asyncio.TaskGroup()
         self._runs: set[asyncio.Task[None]] = set()
         self._coming: dict[str, _Coming] = {}
-        self._adopter = Adopter(rooms, self._adopted)
+        self._adopter = Adopter(
+            rooms.store.runs,
+            rooms.blobs,
+            rooms.carrier,
+            take=self._adopted,
+            notice=notice,
+            lease_seconds=rooms.settings.lease_seconds,
+        )
         self._adopting: asyncio.Task[None] | None = None
         self._stopping = False
 
@@ -151,7 +159,7 @@ class Master:
             if not stored.done():
                 stored.set_result(None)
 
-        watcher = MasterWatcher(self._bell, created)
+        watcher = MasterWatcher(self._bell, self._about(run_id), created)
         carrying = start_submitted(submission, run_id, watcher, self._rooms)
         return _Coming(stored=stored, task=self._own(self._submitted(carrying, run_id, stored)))
 
@@ -167,7 +175,7 @@ class Master:
                 stored.set_exception(failure)
 
     def _adopted(self, record: RunRecord, lease: Lease) -> None:
-        structlog.get_logger().warning("going on with a run whose master is gone", run=record.id)
+        self._notice(f"Going on with run {record.id}, whose master is gone.")
         self._own(self._to_its_end(self._go_on(record, lease), record.id, lambda: True))
 
     async def _go_on(self, record: RunRecord, lease: Lease) -> None:
@@ -179,20 +187,23 @@ class Master:
             self._adopter.leave(record.id)
             await self._rooms.store.runs.release(lease)
             raise
-        watcher = MasterWatcher(self._bell)
+        watcher = MasterWatcher(self._bell, self._about(record.id))
         await grid.go_on(record, lease, watcher, watcher.notice)
 
     async def _to_its_end(self, carrying: Awaitable[object], run_id: str, stored: Callable[[], bool]) -> None:
         """What goes wrong with a stored run is its own matter, and the log's; the master goes on."""
-        log = structlog.get_logger().bind(run=run_id)
         try:
             await carrying
         except LeaseLost as error:
-            log.warning("the run goes on elsewhere", reason=str(error))
+            self._notice(f"Run {run_id} goes on elsewhere: {error}.")
         except Exception as error:
             if not stored():
                 raise
-            log.error("the run broke off", error=str(error) if isinstance(error, NadgError) else repr(error))
+            _log.error("run %s broke off", run_id, exc_info=None if isinstance(error, NadgError) else error)
+            self._notice(f"Run {run_id} broke off: {error}")
+
+    def _about(self, run_id: str) -> Notice:
+        return lambda text: self._notice(f"Run {run_id}: {text}")
 
     def _own(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
         task = self._tasks.create_task(work)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AsyncExitStack
-
-import structlog
 
 from nadg.api.app import Front
 from nadg.api.auth import is_loopback
@@ -23,34 +21,16 @@ from nadg.bootstrap.serving import checked_token, listening, served, url_of
 from nadg.bootstrap.submitted import MasterRooms
 from nadg.bootstrap.workers import PoolWatcher, WorkerPool
 from nadg.domain.clock import SystemClock
-from nadg.engines.grid import WorkerView
 from nadg.link.blobfolder import BlobFolder
 from nadg.settings import Settings
 from nadg.skills.registry import load_registry
-
-
-class _LogWatcher:
-    """Puts what happens to workers into the log."""
-
-    def __init__(self) -> None:
-        self._states: dict[str, str] = {}
-
-    def workers(self, views: Sequence[WorkerView]) -> None:
-        states = {view.url: str(view.state) for view in views}
-        for url, state in states.items():
-            if self._states.get(url, state) != state:
-                structlog.get_logger().warning("worker changed", url=url, state=state)
-        self._states = states
-
-    def notice(self, text: str) -> None:
-        structlog.get_logger().warning(text)
 
 
 async def serve_up(
     settings: Settings,
     workers: int,
     on_ready: Callable[[int, str], None],
-    watcher: PoolWatcher | None = None,
+    watcher: PoolWatcher,
 ) -> None:
     """A master with `workers` local workers until SIGINT or SIGTERM; `on_ready` hears their number and its URL.
 
@@ -66,11 +46,11 @@ async def serve_up(
     front = Front(token, loopback_only=is_loopback(settings.master_host))
     with listening(settings) as listener:
         async with served(front, listener), AsyncExitStack() as stack:
-            rooms = await _opened(settings, home, workers, stack, stop, front, watcher or _LogWatcher())
+            rooms = await _opened(settings, home, workers, stack, stop, front, watcher)
             if rooms is None:
                 return
-            count = await rooms.pool.ensure(watcher or _LogWatcher())
-            master = await stack.enter_async_context(Master(rooms, bell := Bell()))
+            count = await rooms.pool.ensure(watcher)
+            master = await stack.enter_async_context(Master(rooms, bell := Bell(), watcher.notice))
             front.open(MasterParts(service=master, store=rooms.store, blobs=rooms.blobs, bell=bell))
             on_ready(count, url_of(settings, listener))
             await stop.wait()

@@ -1,0 +1,150 @@
+"""`nadg run` with a master: as if the run were its own, but it goes on without whoever typed it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.master_process import MasterProcess
+from tests.support.nadg_folder import Folder, ended, read_until
+
+QUICK = """
+goal: count
+subtasks:
+  - id: made
+    inputs: [rows.csv]
+    foreach: {rows_of: rows.csv, shard_size: 2}
+    work: {kind: python, code: "result = [int(row['n']) for row in rows]"}
+  - id: total
+    needs: [made]
+    work: {kind: python, code: "open('made.txt', 'w').write('x' * 70_000); result = 'n' * 70_000"}
+"""
+SLOW = """
+goal: something slow
+subtasks:
+  - id: slow
+    work: {kind: python, code: "import time\\nfor _ in range(20): time.sleep(0.1)\\nresult = 41"}
+  - id: more
+    needs: [slow]
+    work: {kind: python, code: "result = needs['slow'] + 1"}
+"""
+ENDLESS = 'subtasks: [{id: endless, work: {kind: python, code: "while True: pass"}}]'
+SUBMITTED = r"^Run (\w+) goes on at http://\S+ if you leave; watch it again: nadg runs attach (\w+)$"
+
+
+@pytest.fixture(scope="module")
+def master(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MasterProcess]:
+    one = MasterProcess(os.environ, tmp_path_factory.mktemp("master") / "home", workers=2)
+    yield one
+    assert one.stop() == 0
+
+
+@pytest.fixture
+def folder(tmp_path: Path, master: MasterProcess) -> Iterator[Folder]:
+    """With the master's home."""
+    folder = Folder(tmp_path, master.home)
+    folder.environment["NADG_MASTER_URL"] = master.url
+    yield folder
+    folder.close()
+
+
+def begun(run: subprocess.Popen[str]) -> str:
+    """The id of a run that a client was seen to start."""
+    found = read_until(run.stderr, SUBMITTED)
+    assert found[1] == found[2]
+    read_until(run.stderr, r"^▸ ")
+    return found[1]
+
+
+def attached(folder: Folder, run_id: str) -> int:
+    return folder.ask("runs", "attach", run_id[:14]).returncode
+
+
+def test_from_another_home_it_gives_what_a_run_here_gives(folder: Folder, master: MasterProcess) -> None:
+    (folder.path / "rows.csv").write_text("n\n1\n2\n3\n")
+    folder.environment |= {"NADG_HOME": str(folder.path / "other"), "NADG_MASTER_TOKEN": master.token}
+    done = folder.nadg("run", "--plan", folder.plan(QUICK), "--input", "rows.csv", "--json", "--out", "there")
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert document == json.loads((folder.path / "there" / "run.json").read_text())
+    assert (document["subtasks"][0]["result"], document["subtasks"][1]["result"]) == ([1, 2, 3], "n" * 70_000)
+    assert (folder.path / "there" / "artifacts" / "total" / "made.txt").read_text() == "x" * 70_000
+    assert "n" * 1_000 in (folder.path / "there" / "answer.md").read_text()
+    assert re.search(SUBMITTED, done.stderr, re.M)
+    assert "▸ made: made, 2 shards" in done.stderr
+    assert "made  python, 1 line" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_killed_client_ends_no_run(folder: Folder) -> None:
+    run = folder.start("run", "--plan", folder.plan(SLOW))
+    run_id = begun(run)
+    run.kill()
+    ended(run)
+    assert attached(folder, run_id) == 0
+    shown = folder.ask("runs", "show", run_id)
+    assert "**42**" in shown.stdout
+    assert json.loads(folder.ask("runs", "show", run_id, "--json").stdout)["state"] == "succeeded"
+
+
+def test_a_closed_terminal_ends_no_run_and_ctrl_c_does(folder: Folder) -> None:
+    run = folder.start("run", "--plan", folder.plan(ENDLESS))
+    run_id = begun(run)
+    run.send_signal(signal.SIGHUP)
+    code, _, err = ended(run)
+    assert code == 128 + signal.SIGHUP
+    assert re.search(rf"^Run {run_id} goes on at \S+; watch it again", err, re.M)
+    assert json.loads(folder.ask("runs", "show", run_id, "--json").stdout)["state"] == "running"
+    assert folder.ask("runs", "cancel", run_id).returncode == 0
+    assert attached(folder, run_id) == 1
+    run = folder.start("run", "--plan", folder.plan(ENDLESS), "--out", "here")
+    run_id = begun(run)
+    run.send_signal(signal.SIGINT)
+    code, out, err = ended(run)
+    assert (code, "Cancelling: what is done is kept" in err) == (130, True), err
+    assert "This run was cancelled" in out
+    saved = json.loads((folder.path / "here" / "run.json").read_text())
+    assert (saved["id"], saved["state"], saved["reason"]) == (run_id, "cancelled", "cancelled by the user")
+
+
+def test_what_is_wrong_is_one_sentence_and_exit_code_2(folder: Folder, tmp_path: Path) -> None:
+    plan = folder.plan(ENDLESS)
+    assert "--workers: with NADG_MASTER_URL set" in folder.refused("run", "--plan", plan, "--workers", "1")
+    assert "--follow: with NADG_MASTER_URL set" in folder.refused("run", "--plan", plan, "--follow", "endless")
+    assert "--review: with NADG_MASTER_URL set" in folder.refused("run", "--plan", plan, "--review")
+    (tmp_path / "bad.yaml").write_text("subtasks: [{id: A, work: {kind: magic}}, {id: b}]")
+    assert "the plan has 3 problems:" in folder.refused("run", "--plan", "bad.yaml")
+    (tmp_path / "list.yaml").write_text("[1]")
+    assert "holds no mapping" in folder.refused("run", "--plan", "list.yaml")
+    (tmp_path / "empty.csv").touch()
+    assert "empty.csv: the file is empty" in folder.refused("run", "Summarise it", "--input", "empty.csv")
+    assert "no language model is configured" in folder.refused("run", "Summarise it", "--planner", "model")
+    folder.environment["NADG_MASTER_TOKEN"] = "not-the-token-of-it"
+    assert "refused the token; set NADG_MASTER_TOKEN" in folder.refused("run", "--plan", plan)
+    assert "refused the token" in folder.refused("runs", "attach", "x")
+    del folder.environment["NADG_MASTER_TOKEN"]
+    folder.environment["NADG_HOME"] = str(tmp_path / "other")
+    assert "its token is not known here" in folder.refused("run", "--plan", plan)
+    folder.environment |= {"NADG_MASTER_TOKEN": "x" * 20, "NADG_MASTER_URL": "http://127.0.0.1:9"}
+    assert "no master answers at http://127.0.0.1:9" in folder.refused("run", "--plan", plan)
+    folder.environment["NADG_MASTER_URL"] = "ftp://x"
+    assert folder.refused("run", "--plan", plan).startswith(
+        "nadg: NADG_MASTER_URL: this is no address of a master"
+    )
+
+
+def test_a_second_master_at_the_same_port_says_what_is_there(folder: Folder, master: MasterProcess) -> None:
+    folder.environment |= {"NADG_MASTER_PORT": str(master.port), "NADG_HOME": str(folder.path / "other")}
+    said = folder.refused("up", "--workers", "1")
+    assert f"cannot listen on 127.0.0.1:{master.port} (Address already in use); is `nadg up` running" in said
+    folder.environment["NADG_MASTER_HOST"] = "0.0.0.0"
+    assert "callers need a secret" in folder.refused("up", "--workers", "1")
+    folder.environment["NADG_MASTER_TOKEN"] = "short"
+    assert "shorter than 16 characters" in folder.refused("up", "--workers", "1")

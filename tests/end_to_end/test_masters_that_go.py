@@ -1,0 +1,96 @@
+"""Masters that are killed, stopped or paused in mid-run: another one goes on, and nothing is lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.master_process import MasterProcess
+from tests.support.nadg_folder import Folder, ended, read_until
+
+LEASE_SECONDS = "2.5"
+PLAN = """
+goal: four numbers and their sum
+subtasks:
+  - id: quick
+    work: {kind: python, code: "open('made.txt', 'w').write('kept'); result = 7"}
+  - id: slow
+    needs: [quick]
+    foreach: {items: [1, 2, 3, 4], shard_size: 1}
+    work: {kind: python, code: "import time\\nfor _ in range(10): time.sleep(0.1)\\nresult = item"}
+  - id: total
+    needs: [quick, slow]
+    work: {kind: python, code: "result = needs['quick'] + sum(needs['slow'])"}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Folder]:
+    folder = Folder(tmp_path, tmp_path / "home")
+    folder.environment["NADG_LEASE_SECONDS"] = LEASE_SECONDS
+    yield folder
+    folder.close()
+
+
+def check_whole(folder: Folder, master: MasterProcess, out: str) -> None:
+    """The answer is the undisturbed run's, nothing was stored twice, and the terms never fall."""
+    document = json.loads((folder.path / out / "run.json").read_text())
+    assert (document["state"], document["subtasks"][2]["result"]) == ("succeeded", 17)
+    assert (folder.path / out / "artifacts" / "quick" / "made.txt").read_text() == "kept"
+    events = master.ask("GET", f"/v1/runs/{document['id']}/events").document["events"]
+    assert [one["seq"] for one in events] == list(range(1, len(events) + 1))
+    terms = [one["term"] for one in events]
+    assert terms == sorted(terms)
+    assert len(set(terms)) > 1, "it changed hands"
+    done = [
+        one["change"]["attempt_id"]
+        for one in events
+        if one["change"].get("state") == "succeeded" and one["change"]["change"] == "attempt"
+    ]
+    assert len(done) == len(set(done)) == 6
+    assert len({one.rpartition("/")[0] for one in done}) == 6, "one outcome for each shard"
+
+
+def test_a_run_goes_on_when_its_masters_are_killed_and_stopped(folder: Folder) -> None:
+    """The client waits for whoever comes up at the address of the first one."""
+    home = folder.path / "home"
+    first = MasterProcess(folder.environment, home)
+    folder.environment["NADG_MASTER_URL"] = first.url
+    run = folder.start("run", "--plan", folder.plan(PLAN), "--out", "here")
+    read_until(run.stderr, r"^▸ slow")
+    first.kill()
+    second = MasterProcess(folder.environment, home, port=first.port)
+    second.wait_for_log("Going on with run")
+    assert second.stop() == 0
+    third = MasterProcess(folder.environment, home, port=first.port)
+    try:
+        code, out, err = ended(run)
+        assert (code, "**17**" in out) == (0, True), err + third.log.read_text()
+        assert err.count("cannot be reached") == err.count("answers again") >= 1
+        assert third.log.read_text().count("Going on with run") == 2, "the log is that of both"
+        assert "given up by its master" in third.log.read_text()
+        check_whole(folder, third, "here")
+    finally:
+        assert third.stop() == 0
+
+
+def test_a_local_run_that_was_paused_past_its_lease_follows_whoever_took_it_over(folder: Folder) -> None:
+    master = MasterProcess(folder.environment, folder.path / "home")
+    try:
+        run = folder.start("run", "--plan", folder.plan(PLAN), "--out", "here")
+        read_until(run.stderr, r"^▸ slow")
+        os.kill(run.pid, signal.SIGSTOP)
+        master.wait_for_log("Going on with run")
+        os.kill(run.pid, signal.SIGCONT)
+        code, out, err = ended(run)
+        assert (code, "**17**" in out) == (0, True), err
+        assert err.count("Another master took run") == 1
+        assert err.count("✓ total: succeeded") == 1
+        check_whole(folder, master, "here")
+    finally:
+        assert master.stop() == 0
