@@ -62,9 +62,6 @@ class CutStore:
     async def request_cancel(self, run_id: str, reason: str) -> bool:
         return await self._runs.request_cancel(run_id, reason)
 
-    async def reusable(self, keys: Iterable[str], environments: Collection[str]) -> dict[str, ReusableOutcome]:
-        return await self._runs.reusable(keys, environments)
-
 
 class Owners:
     """One store, one set of workers, any number of masters."""
