@@ -124,7 +124,7 @@ async def _require_once(
     assert len((await store.runs.get(run_id)).subtasks[0].shards) == len(written)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(bursts=_bursts, faults=_faults)
 def test_each_commit_is_in_the_event_log_once_and_in_order(
     bursts: list[list[Ask]], faults: list[Fault | None]
