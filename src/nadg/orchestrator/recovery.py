@@ -28,7 +28,8 @@ def recovered_progress(
     """The progress of a run as its last owner stored it; feed it `RunResumed`.
 
     Two things are not exactly as the last owner had them. An attempt in flight counts as one with outdated
-    code where its subtask's code was ever mended: what it raises does not count against the present code.
+    code where its subtask's code was ever mended: what it raises does not count against the present code. What
+    raised and waits for room counts as raised by the present one: it is mended, as often as the run allows.
     Where a plan is still written, code mended meanwhile counts as planned so.
     """
     run = create_progress(record.id, record.plan, record.options, skills, planning=record.planning)

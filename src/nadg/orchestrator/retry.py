@@ -30,7 +30,10 @@ def gives_up_because(
 
 
 def retry_budget(run: RunProgress) -> int:
-    """How many losses of begun attempts the run may make good, all its shards so far together."""
+    """How many losses of begun attempts the run may make good, all its shards so far together.
+
+    A loss that another attempt under way makes good counts, too, but is never refused.
+    """
     if run.options.max_retries is not None:
         return run.options.max_retries
     return FREE_RETRIES + sum(len(subtask.shards) for subtask in run.subtasks.values()) // 2
