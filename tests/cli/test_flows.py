@@ -15,7 +15,6 @@ import pytest
 from tests.support.nadg_folder import Folder, ended, read_until
 
 ROOT = Path(__file__).parents[2]
-
 ENDLESS = """
 goal: something quick, then something without end
 subtasks:
@@ -70,8 +69,7 @@ def folder(tmp_path: Path, grid_home: Path) -> Iterator[Folder]:
     folder.close()
 
 
-SHORT_WAIT = {"NADG_LEASE_SECONDS": "1.1", "NADG_GRACE_SECONDS": "0.5"}
-"""How long workers wait for another master, where theirs was killed, follows from these."""
+SHORT_WAIT = {"NADG_LEASE_SECONDS": "1.1", "NADG_GRACE_SECONDS": "0.5"}  # of workers for another master
 
 
 def test_json_is_one_object_and_nothing_else(folder: Folder) -> None:
