@@ -41,7 +41,7 @@ SUBMITTED = r"^Run (\w+) goes on at http://\S+ if you leave; watch it again: nad
 
 @pytest.fixture(scope="module")
 def master(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MasterProcess]:
-    one = MasterProcess(os.environ, tmp_path_factory.mktemp("master") / "home", workers=2)
+    one = MasterProcess(os.environ, tmp_path_factory.mktemp("master") / "home")
     yield one
     assert one.stop() == 0
 

@@ -7,7 +7,6 @@ import json
 import re
 import signal
 import subprocess
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,6 @@ from urllib.parse import urlsplit
 
 from tests.support.nadg_folder import NADG, PATIENCE_SECONDS
 
-LOOK_SECONDS = 0.05
 READY = re.compile(r"^master: (http://\S+)")
 
 
@@ -41,21 +39,21 @@ class MasterProcess:
     def __init__(self, environment: Mapping[str, str], home: Path, *, port: int = 0, workers: int = 1) -> None:
         self.home = home
         self.environment = {**environment, "NADG_HOME": str(home), "NADG_MASTER_PORT": str(port)}
-        self.log = home.parent / "master.log"
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [*NADG, "up", "--workers", str(workers)],
-                env=self.environment,
-                cwd=home.parent,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-                start_new_session=True,
-            )
+        self.process = subprocess.Popen(
+            [*NADG, "up", "--workers", str(workers)],
+            env=self.environment,
+            cwd=home.parent,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        self.told = ""
+        """What it said on standard error, as far as that was read; all of it once it has ended."""
         assert self.process.stdout is not None
         found = next((found for line in self.process.stdout if (found := READY.match(line))), None)
-        assert found is not None, self.log.read_text()
+        assert found is not None, self.process.communicate(timeout=PATIENCE_SECONDS)
         self.url = found[1]
         self.port = urlsplit(self.url).port or 0
 
@@ -83,20 +81,26 @@ class MasterProcess:
     def put(self, path: str, body: bytes) -> Answer:
         return self.ask("PUT", path, body, content_type="application/octet-stream")
 
-    def wait_for_log(self, words: str) -> None:
-        """Return once it has told this. It tells it to a file, so there is nothing but to look."""
-        while words not in self.log.read_text():
-            assert self.process.poll() is None, self.log.read_text()
-            time.sleep(LOOK_SECONDS)
+    def wait_until_told(self, words: str) -> None:
+        """Return once it has said this on standard error."""
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self.told += line
+            if words in line:
+                return
+        raise AssertionError(f"{words!r} never came: {self.told}")
 
     def kill(self) -> None:
         """-9."""
         self.process.kill()
-        self.process.communicate(timeout=PATIENCE_SECONDS)
+        self._end()
 
     def stop(self) -> int:
         """As the system stops it; gives the exit code."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-        self.process.communicate(timeout=PATIENCE_SECONDS)
+        return self._end()
+
+    def _end(self) -> int:
+        self.told += self.process.communicate(timeout=PATIENCE_SECONDS)[1] or ""
         return self.process.returncode
