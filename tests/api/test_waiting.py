@@ -1,0 +1,126 @@
+"""Who waits for events is woken by them; who asks a master that is not ready, or in trouble, is told so."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from nadg.api.app import Front
+from nadg.api.bell import Bell
+from nadg.api.routes import runs
+from nadg.api.service import MasterParts
+from nadg.domain.changes import RunChanged
+from nadg.domain.clock import SystemClock
+from nadg.domain.master_api import EventPage, Health, Submission
+from nadg.domain.plan import Plan
+from nadg.domain.run import NewRun
+from nadg.domain.states import RunState
+from nadg.link.blobfolder import BlobFolder
+from nadg.store import open_store
+from tests.support.master_process import MasterProcess
+
+PLAN = Plan.model_validate({"subtasks": [{"id": "a", "work": {"kind": "python", "code": "result = 1"}}]})
+LONG = 60.0
+
+
+class Idle:
+    """A RunService that does nothing."""
+
+    async def submit(self, submission: Submission) -> str:
+        return submission.id
+
+    def call_off(self, run_id: str) -> bool:
+        return False
+
+    async def cancel(self, run_id: str, reason: str) -> bool:
+        return False
+
+    def health(self) -> Health:
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize("end", ["ring", "close"])
+def test_a_follower_is_woken_and_does_not_look_again_and_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    """Were it not woken, it would look after a minute."""
+    monkeypatch.setattr(runs, "LOOK_SECONDS", LONG)
+
+    async def followed() -> EventPage:
+        bell = Bell()
+        async with open_store(tmp_path / "nadg.db", SystemClock()) as store:
+            parts = MasterParts(service=Idle(), store=store, blobs=BlobFolder(tmp_path), bell=bell)
+            lease = await store.runs.create(NewRun(id="a", command="x", planner="file", plan=PLAN), "me", LONG)
+            following = asyncio.create_task(runs.next_events("a", 0, LONG, parts))
+            bell.ring("another")
+            done, _ = await asyncio.wait([following], timeout=0.2)
+            assert not done
+            if end == "ring":
+                await store.runs.commit(lease, [RunChanged(state=RunState.RUNNING)])
+                bell.ring("a")
+            else:
+                bell.close()
+            return await asyncio.wait_for(following, 10)
+
+    page = asyncio.run(followed())
+    assert [one.seq for one in page.events] == ([1] if end == "ring" else [])
+
+
+def test_a_master_that_is_not_ready_says_so_and_so_does_one_that_stops() -> None:
+    front = Front("secret", loopback_only=True)
+
+    async def asked() -> list[tuple[int, str, int, str]]:
+        found = []
+        transport = httpx.ASGITransport(app=front)
+        headers = {"Authorization": "Bearer secret"}
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1", headers=headers) as http:
+            for stopping in (False, True):
+                if stopping:
+                    front.shut()
+                else:
+                    front.waits_because("it is locked")
+                health, listed = await http.get("/health"), await http.get("/v1/runs")
+                document = health.json()
+                told = f"{document['status']}: {document['database']['reason']}"
+                found.append((health.status_code, told, listed.status_code, listed.json()["detail"][:25]))
+            assert (await http.get("/v1/runs", headers={"Authorization": ""})).status_code == 401
+        return found
+
+    assert asyncio.run(asked()) == [
+        (200, "waiting: it is locked", 503, "the master is not ready y"),
+        (503, "stopping: it is locked", 503, "the master is stopping; a"),
+    ]
+
+
+@contextlib.contextmanager
+def held(database: Path) -> Iterator[None]:
+    """Nobody else may write to it."""
+    with contextlib.closing(sqlite3.connect(database, isolation_level=None)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        yield
+        connection.execute("ROLLBACK")
+
+
+def test_health_tells_of_a_database_in_trouble_and_that_it_is_over(master: MasterProcess) -> None:
+    run_id = master.post("/v1/runs", {"plan": PLAN.document()}).document["id"]
+
+    def seen(status: str) -> dict[str, object]:
+        """The master's own patience with followers is what is waited by."""
+        while (health := master.ask("GET", "/health")).document["status"] != status:
+            assert health.status == 200
+            master.ask("GET", f"/v1/runs/{run_id}/events?after=1000&wait=0.5")
+        database: dict[str, object] = health.document["database"]
+        return database
+
+    with held(master.home / "nadg.db"):
+        database = seen("waiting")
+        assert (database["reachable"], "holds the database" in str(database["reason"])) == (False, True), database
+        assert database["since"] is not None
+        assert master.ask("GET", "/v1/runs").status == 200, "what only reads goes on"
+    assert seen("ok")["reachable"] is True
