@@ -91,6 +91,7 @@ def test_a_local_run_that_was_paused_past_its_lease_follows_whoever_took_it_over
         assert (code, "**17**" in out) == (0, True), err
         assert err.count("Another master took run") == 1
         assert err.count("✓ total: succeeded") == 1
+        assert "✓ quick: succeeded" not in err, "what was told before is not told again"
         check_whole(folder, master, "here")
     finally:
         assert master.stop() == 0
