@@ -19,6 +19,11 @@ SOURCES = sorted((ROOT / "src").rglob("*.py"))
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 MAX_FILE_LINES = 300
 MAX_FUNCTION_LINES = 60
+MAY_SLEEP = {
+    "faulty_proxy.py": "that is what a slow network does",
+    "full_disk_process.py": "it waits as a master does, only quicker",
+    "owners.py": "it looks at what tells nobody when it changes",
+}
 """Over 40 needs a reason; over this there is none."""
 
 
@@ -69,6 +74,7 @@ def test_tests_wait_on_events_and_never_sleep() -> None:
     found = [
         f"{path.relative_to(ROOT)}:{node.lineno}"
         for path in TESTS
+        if path.name not in MAY_SLEEP and "chaos" not in path.parts  # chaos is a matter of time
         for node in ast.walk(tree(path))
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)

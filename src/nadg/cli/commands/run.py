@@ -35,7 +35,9 @@ from nadg.domain.errors import UserError
 from nadg.domain.tier import Tier, strongest
 
 if TYPE_CHECKING:
+    from nadg.cli.session import RunRequest
     from nadg.domain.run import RunOptions
+    from nadg.settings import Settings
 
 
 def run(  # each option of the command is a parameter
@@ -62,18 +64,17 @@ def run(  # each option of the command is a parameter
 ) -> None:
     """Plan a command, run it on the grid, and show the answer.
 
-    The answer goes to standard output, the plan and the progress to standard error. Exit code: 0 done,
-    1 failed or refused in a review, 2 bad request, 130 cancelled by Ctrl-C (once: cleanly; twice: at once).
-    With NADG_MASTER_URL set, that master carries the run out, which then outlives this command.
+    The answer goes to standard output, plan and progress to standard error. With NADG_MASTER_URL set, that
+    master carries it out, and it outlives this command. Exit code: 0 done, 1 failed or refused in a review,
+    2 bad request, 130 cancelled by Ctrl-C (once: cleanly; twice: at once).
     """
     with before_a_run():
         from nadg.cli.configuration import read_settings
-        from nadg.cli.session import RunRequest, carry_out
+        from nadg.cli.session import RunRequest
         from nadg.cli.wishes import checked_wishes
 
         settings = read_settings()
-        tier = tier_of_run(min_sandbox, settings.min_sandbox)
-        _tell_what_stays(min_sandbox, tier, quiet)
+        tier = _tier_told(min_sandbox, settings.min_sandbox, quiet)
         wishes = checked_wishes(
             settings,
             planner=planner,
@@ -99,11 +100,18 @@ def run(  # each option of the command is a parameter
             as_json=as_json,
             quiet=quiet,
         )
+    raise typer.Exit(asyncio.run(_carried_out(settings, request)))
+
+
+async def _carried_out(settings: Settings, request: RunRequest) -> int:
+    """Here, or by the master that the settings name."""
     if settings.master_url:
         from nadg.cli.remote import carry_out_remotely
 
-        raise typer.Exit(asyncio.run(carry_out_remotely(settings, request)))
-    raise typer.Exit(asyncio.run(carry_out(settings, request)))
+        return await carry_out_remotely(settings, request)
+    from nadg.cli.session import carry_out
+
+    return await carry_out(settings, request)
 
 
 def _options(timeout: float | None, tier: Tier, *, continue_on_failure: bool, hedge: bool) -> RunOptions:
@@ -127,6 +135,8 @@ def tier_of_run(asked: Tier | None, policy: Tier) -> Tier:
     return strongest(asked, policy)
 
 
-def _tell_what_stays(asked: Tier | None, tier: Tier, quiet: bool) -> None:
+def _tier_told(asked: Tier | None, policy: Tier, quiet: bool) -> Tier:
+    tier = tier_of_run(asked, policy)
     if asked not in (None, tier) and not quiet:
         print(f"--min-sandbox {asked}: NADG_MIN_SANDBOX demands {tier}, which stays", file=sys.stderr)
+    return tier
