@@ -23,6 +23,9 @@ from nadg.domain.run import NewRun
 from nadg.store import SqlStore, open_store
 from tests.support.postgres import Server, started_pooler, started_server
 
+Place = Path | str
+"""A file, or a URL of PostgreSQL."""
+
 Query = Callable[[str], list[tuple[object, ...]]]
 """The rows that a statement gives, by the database's own client."""
 
@@ -84,7 +87,7 @@ def empty_database(server: Server) -> Iterator[str]:
 
 
 @pytest.fixture
-def place(request: pytest.FixtureRequest) -> Path | str:
+def place(request: pytest.FixtureRequest) -> Place:
     """A database without rows, of the kind that is asked for."""
     if request.param == "sqlite":
         database: Path = request.getfixturevalue("tmp_path")
@@ -123,7 +126,7 @@ def database(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def query(place: Path | str) -> Query:
+def query(place: Place) -> Query:
     def query(sql: str) -> list[tuple[object, ...]]:
         if isinstance(place, Path):
             with closing(sqlite3.connect(place)) as file:
@@ -136,7 +139,7 @@ def query(place: Path | str) -> Query:
 
 
 @pytest.fixture
-def opened(place: Path | str, clock: Clock) -> Callable[[], AbstractAsyncContextManager[SqlStore]]:
+def opened(place: Place, clock: Clock) -> Callable[[], AbstractAsyncContextManager[SqlStore]]:
     """Open the test's store."""
     return lambda: open_store(place, clock)
 

@@ -14,6 +14,7 @@ from sqlalchemy import (
     ARRAY,
     BigInteger,
     BindParameter,
+    Column,
     ColumnElement,
     Connection,
     Insert,
@@ -119,15 +120,20 @@ def _text(statement: UpdateBase, schema: str) -> str:
 
 
 def _target(statement: Update) -> tuple[str, ...]:
-    """The parameters that the statement finds its row by."""
-    assert statement.whereclause is not None, "a batch names the row of each of its moves"
+    """The parameters that the statement finds its row by: those compared with columns of the primary key."""
+    assert statement.whereclause is not None, "a batch never changes a whole table"
     equal = (
         part
         for part in visitors.iterate(statement.whereclause)
         if isinstance(part, BinaryExpression) and part.operator is operators.eq
     )
-    sides = (side for part in equal for side in (part.left, part.right))
-    return tuple(side.key for side in sides if isinstance(side, BindParameter))
+    found = tuple(
+        part.right.key
+        for part in equal
+        if isinstance(part.left, Column) and part.left.primary_key and isinstance(part.right, BindParameter)
+    )
+    assert found, "a batch names the row of each of its moves"
+    return found
 
 
 def _process(type_: TypeEngine[Any]) -> _Process:
