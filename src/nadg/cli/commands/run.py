@@ -64,9 +64,9 @@ def run(  # each option of the command is a parameter
 ) -> None:
     """Plan a command, run it on the grid, and show the answer.
 
-    The answer goes to standard output, plan and progress to standard error. With NADG_MASTER_URL set, that
-    master carries it out, and it outlives this command. Exit code: 0 done, 1 failed or refused in a review,
-    2 bad request, 130 cancelled by Ctrl-C (once: cleanly; twice: at once).
+    The answer goes to standard output, the rest to standard error. With NADG_MASTER_URL set, that master
+    carries it out, and it outlives this command. Exit code: 0 done, 1 failed or refused in a review, 2 bad
+    request, 130 cancelled by Ctrl-C (once: cleanly; twice: at once).
     """
     with before_a_run():
         from nadg.cli.configuration import read_settings
