@@ -46,7 +46,9 @@ def checked_submission(asked: Submission) -> Submission:
     """Raises UserError, naming the first field that does not fit. The plan itself is checked by the planner."""
     if asked.id and not RUN_ID.fullmatch(asked.id):
         raise UserError(f"id: {asked.id[:40]!r} is no id of a run; leave it out, and one is made")
-    if (asked.command is None) == (asked.plan is None):
+    if asked.parent or asked.from_subtask:
+        _check_derivation(asked)
+    elif (asked.command is None) == (asked.plan is None):
         raise UserError("give either a command in words or a plan, and not both")
     if asked.command is not None and not asked.command.strip():
         raise UserError('command: is empty; say what to do, such as "Summarise the reviews"')
@@ -56,6 +58,16 @@ def checked_submission(asked: Submission) -> Submission:
     _check_amounts(asked)
     _check_files(asked.inputs)
     return asked
+
+
+def _check_derivation(asked: Submission) -> None:
+    if not asked.parent:
+        raise UserError("from_subtask: says where a fork begins; name the run that is forked: parent")
+    if asked.command is not None or asked.inputs:
+        name = "inputs" if asked.command is None else "command"
+        raise UserError(f"{name}: a run that resumes or forks another has those of that run; leave it out")
+    if asked.plan is not None and not asked.from_subtask:
+        raise UserError("plan: a resumed run keeps its plan; to change it, fork the run: from_subtask")
 
 
 def _check_amounts(asked: Submission) -> None:

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from typing import Protocol
 
 from nadg.bootstrap.models import Notice
+from nadg.bootstrap.needed import needed_blobs
 from nadg.domain.blob import Blobs
 from nadg.domain.errors import NotFound, StoreUnavailable
 from nadg.domain.run import Lease, RunRecord
-from nadg.domain.states import AttemptState
 from nadg.store.api import Runs
 
 LOOK_SECONDS = 1.0
@@ -89,17 +89,3 @@ class Adopter:
     def _missing(self, record: RunRecord) -> int:
         """How many of the files that the rest of the run may need are not here."""
         return sum(not self._blobs.has(sha256) for sha256 in needed_blobs(record))
-
-
-def needed_blobs(record: RunRecord) -> frozenset[str]:
-    """Inputs, and what was made already: results too large for a row, and artifacts."""
-    found = {file.blob.sha256 for file in record.inputs}
-    for subtask in record.subtasks:
-        values, files = [subtask.result], list(subtask.artifacts)
-        for shard in subtask.shards:
-            outcomes = [one.outcome for one in shard.attempts if one.state is AttemptState.SUCCEEDED]
-            values += [one.result for one in outcomes if one is not None]
-            files += [file for one in outcomes if one is not None for file in one.artifacts]
-        found |= {value.blob.sha256 for value in values if value is not None and value.blob is not None}
-        found |= {file.blob.sha256 for file in files}
-    return frozenset(found)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any, Protocol
 
@@ -78,6 +78,33 @@ class RunCarrier:
         watcher.run_created(new.id, new.plan)
         await self._run(self._loop(new, lease, watcher, models), lease, planning)
         return await self._store.runs.get(new.id)
+
+    async def carry_derived(
+        self,
+        new: NewRun,
+        kept: Sequence[Change],
+        watcher: CarriedWatcher,
+        models: ModelAccess | None,
+        planning: Planning | None = None,
+    ) -> RunRecord:
+        """As `carry`, for a run that begins with what another one did.
+
+        Where it ends before that is stored, whoever takes it over does all of it: slower, and not wrong.
+        """
+        await self._store.blobs.record([file.blob for file in new.inputs])
+        lease = await self._store.runs.create(new, self.owner, self._settings.lease_seconds)
+        watcher.run_created(new.id, new.plan)
+        try:
+            if kept:
+                await self._store.runs.commit(lease, kept)
+        except LeaseLost:
+            raise
+        except BaseException:
+            await end_abandoned(self._store.runs, lease, self._clock)
+            raise
+        for change in kept:
+            watcher.changed(new.id, change)
+        return await self.resume(lease, watcher, models, planning)
 
     async def resume(
         self, lease: Lease, watcher: CarriedWatcher, models: ModelAccess | None, planning: Planning | None = None

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from nadg.domain.plan import Plan
+from nadg.domain.run import RunRecord
 from nadg.domain.skill import SkillSpec
+from nadg.orchestrator.derive import whole_plan
 from nadg.planning import file
 from nadg.skills.registry import load_registry
 
@@ -34,3 +36,8 @@ def plan_schema() -> dict[str, Any]:
 def plan_text(plan: Plan) -> str:
     """A plan as YAML, for a plan file."""
     return file.dump_plan(plan)
+
+
+def plan_of_run(record: RunRecord) -> Plan:
+    """The plan that a run had in the end."""
+    return whole_plan(record)

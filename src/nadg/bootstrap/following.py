@@ -63,3 +63,10 @@ async def follow_run(runs: Runs, run_id: str, watcher: CountingWatcher) -> bool:
                 return is_final(record.state)
         if not events:
             await asyncio.sleep(LOOK_SECONDS)
+
+
+async def tell_so_far(runs: Runs, run_id: str, watcher: CountingWatcher) -> None:
+    """Tell every change that is stored by now."""
+    while events := await runs.events_after(run_id, watcher.count):
+        for event in events:
+            watcher.changed(run_id, event.change)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -13,12 +12,13 @@ from typing import Any
 import msgspec
 
 from nadg.bootstrap.asked import HOW_TO_CONFIGURE, ModelWishes, options_of_run, written_by_model
-from nadg.bootstrap.carrying import CarriedWatcher, Planning, RunCarrier
+from nadg.bootstrap.carriage import Carriage
+from nadg.bootstrap.carrying import CarriedWatcher, RunCarrier
 from nadg.bootstrap.database import OPENING_SECONDS, open_as_master
 from nadg.bootstrap.demands import require_workers
-from nadg.bootstrap.following import CountingWatcher, follow_run
+from nadg.bootstrap.deriving import DerivationAsked, DerivedRun, derive_run
 from nadg.bootstrap.home import Home
-from nadg.bootstrap.models import Notice, open_account, open_models, say_nothing
+from nadg.bootstrap.models import Notice, open_models, say_nothing
 from nadg.bootstrap.planners import BUILTIN, Planned, Planners
 from nadg.bootstrap.planning import (
     GivenPlan,
@@ -32,24 +32,20 @@ from nadg.bootstrap.planning import (
     worker_labels,
 )
 from nadg.bootstrap.review import estimate_of
-from nadg.bootstrap.streaming import PlanStream, cancelled_at_the_end, plan_anew, within
+from nadg.bootstrap.streaming import PlanStream, cancelled_at_the_end, within
 from nadg.bootstrap.watching import Watcher as Watcher
 from nadg.bootstrap.workers import WorkerPool
 from nadg.domain.clock import Clock, SystemClock
-from nadg.domain.errors import LeaseLost, UserError
+from nadg.domain.errors import UserError
 from nadg.domain.inputs import InputFile
-from nadg.domain.model_calls import Budget
 from nadg.domain.plan import Plan
 from nadg.domain.run import Lease, NewRun, RunOptions, RunRecord
 from nadg.domain.tier import strongest
 from nadg.engines.grid import GridEngine, GridSettings
 from nadg.link.blobfolder import BlobFolder
-from nadg.models.account import RunAccount
 from nadg.models.call import Door
 from nadg.orchestrator.answer import compose_answer
 from nadg.orchestrator.export import export_run, run_document
-from nadg.orchestrator.loop import RunLoop
-from nadg.orchestrator.model_access import ModelAccess
 from nadg.settings import Settings
 from nadg.store.api import Store
 
@@ -75,7 +71,18 @@ class Grid:
         """`follows`: a run that another master took over is watched to its end; else LeaseLost is raised."""
         self._settings, self._wishes, self._store, self._blobs = settings, wishes, store, blobs
         self._engine, self._pool, self._planners, self._door, self._clock = engine, pool, planners, door, clock
-        self._carrier, self._follows = carrier, follows
+        self._carrier = carrier
+        self._carriage = Carriage(
+            settings,
+            wishes,
+            store=store,
+            blobs=blobs,
+            planners=planners,
+            door=door,
+            carrier=carrier,
+            clock=clock,
+            follows=follows,
+        )
 
     @property
     def asks_model_for_plans(self) -> bool:
@@ -99,7 +106,7 @@ class Grid:
         notice: Notice,
     ) -> PlannedRun:
         """As `plan`, for input files that are taken in already and a run whose id is known."""
-        account = await self._account(run_id, self._wishes.budget, notice)
+        account = await self._carriage.account(run_id, self._wishes.budget, notice)
         limits = self._settings.default_limits
         return await plan_run(
             command, given, files, planners=self._planners, account=account, default_limits=limits
@@ -120,7 +127,8 @@ class Grid:
             options=self._checked(options, planned.plan),
         )
         budget, use_cache = new.options.budget, new.options.use_cache
-        return await self._carry_out(new, watcher, await self._account(new.id, budget, watcher.notice, use_cache))
+        account = await self._carriage.account(new.id, budget, watcher.notice, use_cache)
+        return await self._carriage.carry(new, watcher, account)
 
     async def plan_and_run(
         self, command: str, inputs: Sequence[Path], options: RunOptions, watcher: Watcher
@@ -133,7 +141,7 @@ class Grid:
         self, command: str, files: tuple[InputFile, ...], run_id: str, options: RunOptions, watcher: Watcher
     ) -> RunRecord:
         """As `plan_and_run`, for input files that are taken in already and a run whose id is known."""
-        account = await self._account(run_id, self._wishes.budget, watcher.notice)
+        account = await self._carriage.account(run_id, self._wishes.budget, watcher.notice)
         stream = PlanStream(self._planners, self._settings.default_limits)
 
         def tell_estimate(plan: Plan) -> None:
@@ -157,7 +165,7 @@ class Grid:
                 options=self._checked(options_of_run(options, self._wishes, by_model=True), plan),
                 planning=True,
             )
-            await self._carry_out(new, watcher, account, lambda loop: stream.feed(loop, tell_estimate))
+            await self._carriage.carry(new, watcher, account, lambda loop: stream.feed(loop, tell_estimate))
         return await self._store.runs.get(run_id)  # where it ended first, planning is settled only now
 
     async def _run_whole(
@@ -181,52 +189,37 @@ class Grid:
         require_workers(plan, policy=policy, run=options.min_sandbox, grid=self._engine)
         return msgspec.structs.replace(options, min_sandbox=strongest(policy, options.min_sandbox))
 
-    async def _carry_out(
-        self, new: NewRun, watcher: Watcher, account: RunAccount, planning: Planning | None = None
-    ) -> RunRecord:
-        """`account` pays for all calls, those that plan included: a second one would not see the first one's."""
-        told = CountingWatcher(watcher)
-        try:
-            return await self._carrier.carry(new, told, self._access(account), planning)
-        except LeaseLost:
-            if not self._follows:
-                raise
-            watcher.notice(f"Another master took run {new.id} over; it is watched from here on.")
-            return await self._followed(new.id, told, watcher.notice)
+    async def find(self, prefix: str) -> RunRecord:
+        """A stored run by how its id starts. Raises NotFound and UserError."""
+        return await self._store.runs.get(await self._store.runs.find(prefix))
 
-    async def _followed(self, run_id: str, told: CountingWatcher, notice: Notice) -> RunRecord:
-        """The run at its end, whoever carries it there; this master does where the other one is gone, too."""
-        runs = self._store.runs
-        while not await follow_run(runs, run_id, told):
-            lease = await runs.claim(run_id, self._carrier.owner, self._settings.lease_seconds)
-            if lease is not None:
-                with contextlib.suppress(LeaseLost):
-                    return await self.go_on(await runs.get(run_id), lease, told, notice)
-        return await runs.get(run_id)
+    async def derive(self, parent: RunRecord, asked: DerivationAsked, run_id: str = "") -> DerivedRun:
+        """A run that keeps what another one did; nothing runs. Raises UserError where that cannot be."""
+        return await derive_run(
+            parent,
+            asked,
+            plan_events=await self._store.runs.plan_events(parent.id),
+            blobs=self._blobs,
+            wishes=self._wishes,
+            has_model=self._door is not None,
+            run_id=run_id or new_run_id(self._clock),
+        )
+
+    async def run_derived(self, derived: DerivedRun, watcher: Watcher) -> RunRecord:
+        """As `run`, for a run that keeps what another one did."""
+        await self._pool.ensure(watcher)
+        options = self._checked(derived.new.options, derived.new.plan)
+        new = msgspec.structs.replace(derived.new, options=options)
+        return await self._carriage.carry_derived(msgspec.structs.replace(derived, new=new), watcher)
+
+    async def take_over(self, record: RunRecord, watcher: Watcher) -> RunRecord:
+        """Go on with a run whose master is gone. Raises UserError where another one has it, or it lacks files."""
+        await self._pool.ensure(watcher)
+        return await self._carriage.take_over(record, watcher)
 
     async def go_on(self, record: RunRecord, lease: Lease, watcher: CarriedWatcher, notice: Notice) -> RunRecord:
-        """Carry a run to its end that was claimed from a master that is gone. Raises LeaseLost.
-
-        What of its plan was not written yet is planned anew, with the rest.
-        """
-        options = record.options
-        account = await self._account(record.id, options.budget, notice, options.use_cache)
-
-        async def plan_again(loop: RunLoop) -> None:
-            await plan_anew(loop, record, self._planners, account, self._settings.default_limits)
-
-        return await self._carrier.resume(lease, watcher, self._access(account), plan_again)
-
-    def _access(self, account: RunAccount) -> ModelAccess | None:
-        if self._door is None:
-            return None
-        return ModelAccess(door=self._door, account=account, concurrency=self._settings.model_concurrency)
-
-    async def _account(
-        self, run_id: str, budget: Budget, notice: Notice, use_cache: bool | None = None
-    ) -> RunAccount:
-        cached = self._wishes.use_cache if use_cache is None else use_cache
-        return await open_account(run_id, budget, cached, self._store, self._clock, notice)
+        """Carry a run to its end that was claimed from a master that is gone. Raises LeaseLost."""
+        return await self._carriage.go_on(record, lease, watcher, notice)
 
     async def request_cancel(self, run_id: str, reason: str) -> None:
         """End a run of this grid or of another process that shares the store. Raises NotFound."""

@@ -13,7 +13,6 @@ from nadg.domain.errors import ModelUnavailable, NadgError
 from nadg.domain.inputs import InputFile
 from nadg.domain.named_limits import NamedLimits, plan_with_limits
 from nadg.domain.plan import Plan, Subtask
-from nadg.domain.run import RunRecord
 from nadg.models.call import Account
 
 Found = TypeVar("Found")
@@ -104,11 +103,16 @@ class PlanStream:
 
 
 async def plan_anew(
-    run: PlannedRunLoop, record: RunRecord, planners: Planners, account: Account, default_limits: NamedLimits
+    run: PlannedRunLoop,
+    command: str,
+    inputs: Sequence[InputFile],
+    planners: Planners,
+    account: Account,
+    default_limits: NamedLimits,
 ) -> None:
     """Plan a run whole whose master went while its plan was still being written, and tell it."""
     try:
-        planned = await planners.plan(record.command, record.inputs, account)
+        planned = await planners.plan(command, inputs, account)
     except NadgError as error:
         run.tell(ev.PlanningFailed(reason=str(error)))
         return

@@ -9,6 +9,7 @@ import msgspec
 
 from nadg.bootstrap.asked import ModelWishes, must_wait_for_plan, options_of_run, written_by_model
 from nadg.bootstrap.carrying import RunCarrier
+from nadg.bootstrap.deriving import DerivationAsked
 from nadg.bootstrap.doors import Doors
 from nadg.bootstrap.grid import Grid
 from nadg.bootstrap.planning import GivenPlan, PlannedRun, checked_command, create_planners, worker_labels
@@ -65,6 +66,8 @@ async def grid_for(wishes: ModelWishes, rooms: MasterRooms) -> Grid:
 async def start_submitted(asked: Submission, run_id: str, watcher: Watcher, rooms: MasterRooms) -> RunRecord:
     """Plan it and carry it to its end. Raises UserError or a ModelError before anything ran."""
     _check_model(asked.wishes.model)
+    if asked.parent:
+        return await start_derived(asked, run_id, watcher, rooms)
     files = await asyncio.to_thread(taken_files, asked.inputs, rooms.blobs)
     grid = await grid_for(asked.wishes, rooms)
     tier = strongest(rooms.settings.min_sandbox, asked.options.min_sandbox)
@@ -78,6 +81,23 @@ async def start_submitted(asked: Submission, run_id: str, watcher: Watcher, room
     by_model = written_by_model(planned.planner)
     options = options_of_run(asked.options, asked.wishes, by_model=by_model)
     return await grid.run(msgspec.structs.replace(planned, run_id=run_id), options, watcher)
+
+
+async def start_derived(asked: Submission, run_id: str, watcher: Watcher, rooms: MasterRooms) -> RunRecord:
+    """As `start_submitted`, for a run that keeps what another one did. Raises NotFound too."""
+    grid = await grid_for(asked.wishes, rooms)
+    parent = await grid.find(asked.parent)
+    given = None
+    if asked.plan is not None:
+        document = GivenPlan(document=asked.plan, name=asked.plan_name or "plan")
+        given = await grid.plan_taken(parent.command, document, parent.inputs, run_id, watcher.notice)
+    derivation = DerivationAsked(
+        from_subtask=asked.from_subtask,
+        plan=None if given is None else given.plan,
+        planner="" if given is None else given.planner,
+        options=asked.options,
+    )
+    return await grid.run_derived(await grid.derive(parent, derivation, run_id), watcher)
 
 
 def taken_files(files: Sequence[SubmittedFile], blobs: BlobFolder) -> tuple[InputFile, ...]:

@@ -14,11 +14,12 @@ from nadg.cli.console import create_console, print_table
 from nadg.cli.render.answer import answer_renderable, verdict
 from nadg.cli.render.plan import plan_tree
 from nadg.cli.render.record import failure_details, files_table, note_lines, subtasks_table
-from nadg.cli.render.tables import runs_table
+from nadg.cli.render.tables import derived_words, runs_table
 from nadg.cli.render.usage import usage_line, usage_table
 from nadg.cli.screen import create_screen
 from nadg.cli.session import exit_code_of_run
 from nadg.cli.watch import ScreenWatcher
+from nadg.domain.run import RunRecord
 
 if TYPE_CHECKING:
     from nadg.bootstrap.records import StoreOnly
@@ -43,19 +44,26 @@ async def list_runs(limit: int, as_json: bool) -> None:
         print('No runs yet. Start one: nadg run "Summarise the reviews" --input reviews.csv')
 
 
-async def show_run(prefix: str, as_json: bool) -> None:
-    """One run in full."""
+async def show_run(prefix: str, as_json: bool, plan: bool) -> None:
+    """One run in full, or its plan alone."""
     from nadg.bootstrap.records import open_store_only
 
     async with open_store_only(read_settings()) as store:
         record = await store.runs.get(await store.runs.find(prefix))
         document, answer = store.run_document(record), await store.answer_text(record)
+    if plan:
+        show_plan_of(record, as_json)
+        return
     if as_json:
         print(json.dumps(document | {"orphaned": record.orphaned}, indent=2))
         return
     console = create_console()
     console.print(plan_tree(record.plan, command=record.command, planner=record.planner))
     console.print(verdict(record), soft_wrap=True)
+    came_from = derived_words(record.parent, record.options.forked_from)
+    if came_from:
+        start = f" from {record.options.forked_from} on" if record.options.forked_from else ""
+        console.print(f"It {came_from}{start}", soft_wrap=True)
     print_table(console, subtasks_table(record))
     spent = usage_table(record)
     if spent is not None:
@@ -72,6 +80,14 @@ async def show_run(prefix: str, as_json: bool) -> None:
         console.print(f"\n{detail}", soft_wrap=True)
     console.print()
     console.print(answer_renderable(answer, terminal=console.is_terminal), soft_wrap=not console.is_terminal)
+
+
+def show_plan_of(record: RunRecord, as_json: bool) -> None:
+    """As a plan file has it."""
+    from nadg.bootstrap.catalogue import plan_of_run, plan_text
+
+    plan = plan_of_run(record)
+    print(json.dumps(plan.document(), indent=2) if as_json else plan_text(plan).rstrip("\n"))
 
 
 async def cancel_run(prefix: str) -> None:
@@ -112,7 +128,9 @@ async def attach_run(prefix: str) -> int:
         record = await store.runs.get(run_id)
     console.print(verdict(record), soft_wrap=True)
     if record.orphaned:
-        console.print(f"Start it again, or end it: nadg runs cancel {run_id}", soft_wrap=True)
+        console.print(
+            f"Go on with it: nadg runs resume {run_id}; or end it: nadg runs cancel {run_id}", soft_wrap=True
+        )
     return exit_code_of_run(record, interrupted=False)
 
 

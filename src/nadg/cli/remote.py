@@ -57,16 +57,29 @@ async def carry_out_remotely(settings: Settings, request: RunRequest) -> int:
     out, inputs = checked_out_folder(request.out), input_files(request.inputs)
     async with master_of(settings, watcher) as master:
         run_id = await _submitted(master, request, inputs)
-        if not request.quiet:
-            console.print(
-                f"Run {run_id} goes on at {master.url} if you leave; watch it again: nadg runs attach {run_id}",
-                soft_wrap=True,
-            )
-        interruption = Interruption()
-        watched = await watch_run(master, run_id, watcher, interruption, None if request.quiet else console)
-        if watched is None:
-            return _left(console, run_id, master.url, interruption)
-        await _show(settings, master, watched, request, out or default_out_folder(run_id))
+        return await watch_to_its_end(settings, master, run_id, watcher, request, out)
+
+
+async def watch_to_its_end(
+    settings: Settings,
+    master: MasterClient,
+    run_id: str,
+    watcher: ScreenWatcher,
+    request: RunRequest,
+    out: Path | None,
+) -> int:
+    """Show a run that the master has, its answer and its files; returns the exit code."""
+    console = create_console(stderr=True)
+    if not request.quiet:
+        console.print(
+            f"Run {run_id} goes on at {master.url} if you leave; watch it again: nadg runs attach {run_id}",
+            soft_wrap=True,
+        )
+    interruption = Interruption()
+    watched = await watch_run(master, run_id, watcher, interruption, None if request.quiet else console)
+    if watched is None:
+        return _left(console, run_id, master.url, interruption)
+    await _show(settings, master, watched, request, out or default_out_folder(run_id))
     return exit_code_of_run(watched, interrupted=interruption.asked.is_set())
 
 
@@ -102,13 +115,21 @@ async def _submitted(master: MasterClient, request: RunRequest, inputs: Sequence
             wishes=request.wishes,
             approved=request.yes,
         )
+    except asyncio.CancelledError:
+        raise NothingRun from None
+    return await submit(master, submission)
+
+
+async def submit(master: MasterClient, submission: Submission) -> str:
+    """The id of the run, once the master has stored it. Ctrl-C before that means that nothing is run."""
+    try:
         await master.submit(submission)
     except asyncio.CancelledError:
         with contextlib.suppress(NadgError, TimeoutError):
             async with asyncio.timeout(CALL_OFF_SECONDS):
-                await master.cancel(run_id, "cancelled by the user")
+                await master.cancel(submission.id, "cancelled by the user")
         raise NothingRun from None
-    return run_id
+    return submission.id
 
 
 async def _sent(master: MasterClient, path: Path) -> SubmittedFile:

@@ -79,6 +79,13 @@ class Reviewer:
                 return None
             planned = edited
 
+    async def edited(self, planned: PlannedRun) -> PlannedRun | None:
+        """What the person makes of it in the editor, without being asked first; None where it was given up.
+
+        Raises EditorFailed, NothingEdited, and where nobody can be asked to mend it, what is wrong with it.
+        """
+        return await self._edited(planned)
+
     async def _answer(self, question: str, letters: str) -> str:
         """One of `letters`; the end of the input counts as `n`. Asked again until it is one."""
         while True:
@@ -110,6 +117,8 @@ class Reviewer:
                 try:
                     return edited_run(text, planned)
                 except UserError as error:
+                    if not self._person.present:
+                        raise
                     self._say(sentence_of(error))
                 if await self._answer(AGAIN, "en") == "n":
                     return None

@@ -41,6 +41,12 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     inputs: tuple[SubmittedFile, ...] = ()
     options: RunOptions = RunOptions()
     wishes: ModelWishes = ModelWishes()
+    parent: str = ""
+    """Instead of a command and inputs: the run that this one resumes or, with `from_subtask`, forks; its id may be
+    cut short. Its options hold, but for those that are given.
+    """
+    from_subtask: str = ""
+    """The subtask from which on a fork does the parent's work again; a `plan` may stand beside it."""
     approved: bool = False
     """Whether code that a model wrote may run without isolation, where the master allows that at all."""
 

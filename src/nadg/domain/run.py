@@ -35,6 +35,10 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     """How often a model may mend the code of a subtask that raised."""
     compose_answer: bool = False
     """Whether a model composes the answer from the results; else it is the answer subtask's own result."""
+    anew: tuple[str, ...] = ()
+    """Subtasks that take nothing from earlier runs, although it may be the same work: a fork does them again."""
+    forked_from: str = ""
+    """The subtask from which on a fork does its parent's work again; empty: the run is none."""
 
 
 class NewRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -124,6 +128,8 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     """Its plan is not whole, or never became so."""
     parent: str = ""
     """The run that this one resumes or forks."""
+    forked_from: str = ""
+    """The subtask from which on it does its parent's work again; empty where it resumes that, or has none."""
 
 
 class RunRecord(msgspec.Struct, frozen=True, kw_only=True):

@@ -32,6 +32,8 @@ class ModelCall(msgspec.Struct, frozen=True, kw_only=True):
     """Thinking included."""
     model: str | None = None
     """Ask this model and no other; None: those that the settings name for the purpose."""
+    anew: bool = False
+    """Only answers that the very run was given before count, whatever its account says."""
     subtask_id: str = ""
     """For whose work it is asked; only for the record."""
 

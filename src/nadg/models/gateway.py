@@ -113,7 +113,7 @@ class Gateway:
 
     @staticmethod
     def _key(model: str, call: ModelCall, account: Account) -> str:
-        return cache_key(model, call, run_id="" if account.use_cache else account.run_id)
+        return cache_key(model, call, run_id="" if account.use_cache and not call.anew else account.run_id)
 
     async def _from_models(self, models: tuple[str, ...], asking: Asking) -> Reply:
         """Ask one after the other; where a day's limit is what stops them, wait for it to end and start anew."""

@@ -64,6 +64,7 @@ def build_prompt(
         needs={need.spec.id: need.result for need in met if need.result is not None and need.spec.id != listed},
         missing=missing,
         tries_left=has_tries_left(run, subtask, shard),
+        anew=subtask.spec.id in run.options.anew,
     )
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 import msgspec
 
 from nadg.domain import changes as ch
-from nadg.domain.assignment import Merge
+from nadg.domain.assignment import Files, Items, Merge, Piece, Rows
 from nadg.domain.blob import FileRef, Value
 from nadg.domain.errors import UserError
 from nadg.domain.ids import attempt_id
@@ -19,6 +19,7 @@ from nadg.domain.outcome import Outcome
 from nadg.domain.plan import Plan
 from nadg.domain.run import AttemptRecord, RunRecord, ShardRecord, SubtaskRecord
 from nadg.domain.states import AttemptState, RunState, ShardState, SubtaskState, is_final
+from nadg.orchestrator.growing import DROPPED
 
 HasBlob = Callable[[str], bool]
 """Whether the bytes of this SHA-256 are here."""
@@ -48,7 +49,7 @@ def resumed(parent: RunRecord, first_shards: Mapping[str, int], run_id: str, has
             f"run {parent.id} succeeded: nothing is left to do; to do a part of it again: "
             f"`nadg runs fork {parent.id} --from SUBTASK`"
         )
-    redo = _with_descendants(parent.plan, _lacking(parent, has) | _done_without(parent))
+    redo = with_descendants(parent.plan, _lacking(parent, has) | _done_without(parent))
     return _kept(parent, parent.plan, redo, first_shards, run_id, has)
 
 
@@ -66,10 +67,10 @@ def forked(
     """
     ids = [one.id for one in plan.subtasks]
     if from_subtask not in ids:
-        raise UserError(f"--from: the plan has no subtask {from_subtask!r}; it has {', '.join(ids[:20])}")
+        raise UserError(f"--from: the plan has no subtask {from_subtask[:60]!r}; it has {', '.join(ids[:20])}")
     before = {one.id: one for one in parent.plan.subtasks}
     changed = {one.id for one in plan.subtasks if before.get(one.id) != one}
-    redo = _with_descendants(plan, {from_subtask} | changed | _lacking(parent, has))
+    redo = with_descendants(plan, {from_subtask} | changed | _lacking(parent, has))
     return _kept(parent, plan, redo, first_shards, run_id, has)
 
 
@@ -86,6 +87,13 @@ def first_shards(plan_events: Sequence[ch.Change]) -> dict[str, int]:
             case _:
                 pass
     return found
+
+
+def whole_plan(record: RunRecord) -> Plan:
+    """The plan of a run, without what was begun before it was whole and that it does without."""
+    dropped = {one.id for one in record.subtasks if one.reason == DROPPED}
+    left = tuple(one for one in record.plan.subtasks if one.id not in dropped)
+    return record.plan.model_copy(update={"subtasks": left}) if dropped else record.plan
 
 
 def _kept(
@@ -117,7 +125,7 @@ def _of_subtask(
     """The way from waiting to where its successful shards have brought it; none where it has none."""
     done = [_success(shard, has) for shard in shards]
     whole = record.state is SubtaskState.SUCCEEDED
-    if not whole and not any(done):
+    if not whole and (not any(done) or not _can_go_on(shards, done, has)):
         return
     if shards and isinstance(shards[-1].piece, Merge) and not all(done[:-1]):
         shards, done = shards[:-1], done[:-1]  # it comes anew once all its parts are there
@@ -152,6 +160,25 @@ def _of_shard(subtask_id: str, index: int, old: AttemptRecord, run_id: str) -> I
         outcome=msgspec.structs.replace(outcome, receipt=receipt),
     )
     yield ch.ShardChanged(subtask_id=subtask_id, index=index, state=ShardState.SUCCEEDED)
+
+
+def _can_go_on(shards: Sequence[ShardRecord], done: Sequence[AttemptRecord | None], has: HasBlob) -> bool:
+    """Whether what the rest is to be made from is here; else it is cut into shards anew, from what it needs."""
+    left = (shard.piece for shard, attempt in zip(shards, done, strict=True) if attempt is None)
+    return all(has(sha256) for piece in left for sha256 in _of_piece(piece))
+
+
+def _of_piece(piece: Piece) -> Iterator[str]:
+    """A merge is left out: it comes anew, from its parts."""
+    match piece:
+        case Items(values=values):
+            yield from _of_values(values, ())
+        case Files(files=files):
+            yield from _of_values(None, files)
+        case Rows(file=file):
+            yield from _of_values(None, (file,))
+        case _:
+            return
 
 
 def _success(shard: ShardRecord, has: HasBlob) -> AttemptRecord | None:
@@ -196,7 +223,7 @@ def _of_values(result: Value | None, files: Sequence[FileRef]) -> Iterator[str]:
     yield from (file.blob.sha256 for file in files)
 
 
-def _with_descendants(plan: Plan, redo: Collection[str]) -> set[str]:
+def with_descendants(plan: Plan, redo: Collection[str]) -> set[str]:
     """These subtasks and all that rests on them."""
     found = set(redo)
     grows = True

@@ -24,6 +24,8 @@ def run_document(run: RunRecord, blobs: Blobs) -> dict[str, Any]:
         "state": str(run.state),
         "reason": run.reason,
         "planner": run.planner,
+        "parent": run.parent or None,
+        "forked_from": run.options.forked_from or None,
         "created_at": run.created_at.isoformat(),
         "finished_at": run.finished_at.isoformat() if run.finished_at else None,
         "inputs": {file.name: file.blob.sha256 for file in run.inputs},

@@ -37,6 +37,8 @@ class PromptAssignment(msgspec.Struct, frozen=True, kw_only=True):
     missing: dict[str, str] = {}
     tries_left: bool = False
     """Whether the shard is tried again where this attempt is lost."""
+    anew: bool = False
+    """Whether models are asked, although an earlier run was given the answer."""
 
 
 def item_blocks(piece: Piece, blobs: Blobs) -> Sequence[str | UserError] | None:
@@ -102,6 +104,7 @@ def create_call(
         max_output_tokens=assignment.work.max_output_tokens,
         model=assignment.work.model,
         subtask_id=assignment.subtask_id,
+        anew=assignment.anew,
     )
 
 

@@ -82,8 +82,8 @@ class Reuse:
             for command in commands
             if isinstance(command, cmd.Dispatch) and (work := self._work(run, command)) is not None
         ]
-        if sent and run.options.use_cache:
-            await self._ask(sent)
+        if run.options.use_cache:
+            await self._ask([one for one in sent if one[0].subtask_id not in run.options.anew])
         run.cache_keys |= {command.attempt_id: work.key(command.shard_index) for command, work in sent}
         found = {
             command.attempt_id: one
@@ -92,8 +92,8 @@ class Reuse:
         }
         return await asyncio.to_thread(self._whole, found) if found else {}
 
-    async def _ask(self, sent: Iterable[tuple[cmd.Dispatch, _Work]]) -> None:
-        environments = self._environments()
+    async def _ask(self, sent: Sequence[tuple[cmd.Dispatch, _Work]]) -> None:
+        environments = self._environments() if sent else frozenset()
         if not environments:
             return
         asked = [

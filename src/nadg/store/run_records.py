@@ -49,6 +49,7 @@ _SUMMARIES: Select[Any] = (
         runs.c.lease_expires_at,
         runs.c.planning,
         runs.c.parent,
+        runs.c.options,
         _count_of_subtasks(subtasks.c.state == str(SubtaskState.SUCCEEDED)).label("subtasks_done"),
         _count_of_subtasks().label("subtasks_total"),
     )
@@ -179,6 +180,7 @@ def _summary(row: Row[tuple[object, ...]], now: datetime.datetime) -> RunSummary
         subtasks_total=row.subtasks_total,
         planning=row.planning,
         parent=row.parent,
+        forked_from=codec.decode_options(row.options).forked_from,
     )
 
 

@@ -14,6 +14,7 @@ CommandArgument = Annotated[
     str | None,
     typer.Argument(metavar="COMMAND", help="What to do, in plain words, in quotes.", show_default=False),
 ]
+RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, or how it starts.")]
 PlanOption = Annotated[
     Path | None,
     typer.Option("--plan", metavar="FILE", help="A plan written by hand (YAML or JSON), instead of words."),

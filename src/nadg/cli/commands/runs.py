@@ -7,11 +7,18 @@ from typing import Annotated
 
 import typer
 
-from nadg.cli.commands.arguments import JsonOption
+from nadg.cli.commands.arguments import JsonOption, RunArgument
+from nadg.cli.commands.derive import fork, resume
 
 app = typer.Typer(help="Runs, past and present.", rich_markup_mode=None)
 
-RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, or how it starts.")]
+ShowPlanOption = Annotated[
+    bool, typer.Option("--plan", help="Print the plan alone, as a plan file: to be saved, changed and forked.")
+]
+
+
+app.command("resume")(resume)
+app.command("fork")(fork)
 
 
 @app.command("list")
@@ -26,11 +33,11 @@ def list_runs(
 
 
 @app.command("show")
-def show(run: RunArgument, as_json: JsonOption = False) -> None:
+def show(run: RunArgument, as_json: JsonOption = False, plan: ShowPlanOption = False) -> None:
     """A run's plan, how each subtask went, and its answer."""
     from nadg.cli import history
 
-    asyncio.run(history.show_run(run, as_json))
+    asyncio.run(history.show_run(run, as_json, plan))
 
 
 @app.command("cancel")

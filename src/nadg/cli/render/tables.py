@@ -36,17 +36,28 @@ def plain_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, folded
 
 def runs_table(runs: Iterable[RunSummary]) -> Table:
     """The list of runs, as given."""
+    listed = list(runs)
+    derived = any(one.parent for one in listed)
     rows = [
         (
             one.id,
             f"{one.state} (master gone)" if one.orphaned else str(one.state),
             f"{one.subtasks_done}/{'?' if one.planning else one.subtasks_total}",
             moment(one.created_at),
+            *((derived_words(one.parent, one.forked_from) or "–",) if derived else ()),
             one_line(one.command, 100),
         )
-        for one in runs
+        for one in listed
     ]
-    return plain_table(("RUN", "STATE", "DONE", "CREATED (UTC)", "COMMAND"), rows, folded="COMMAND")
+    columns = ("RUN", "STATE", "DONE", "CREATED (UTC)", *(("PARENT",) if derived else ()), "COMMAND")
+    return plain_table(columns, rows, folded="COMMAND")
+
+
+def derived_words(parent: str, forked_from: str) -> str:
+    """How a run came from another one; empty where it came from none."""
+    if not parent:
+        return ""
+    return f"{'forks' if forked_from else 'resumes'} {one_line(parent, 40)}"
 
 
 class LinkedWorker(Protocol):
