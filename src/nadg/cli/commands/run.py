@@ -74,7 +74,6 @@ def run(  # each option of the command is a parameter
         from nadg.cli.wishes import checked_wishes
 
         settings = read_settings()
-        tier = _tier_told(min_sandbox, settings.min_sandbox, quiet)
         wishes = checked_wishes(
             settings,
             planner=planner,
@@ -92,7 +91,7 @@ def run(  # each option of the command is a parameter
             inputs=tuple(inputs or ()),
             out=out,
             workers=workers,
-            options=_options(timeout, tier, continue_on_failure=continue_on_failure, hedge=not no_hedge),
+            options=_options(settings, min_sandbox, timeout, quiet, continue_on_failure, no_hedge),
             wishes=wishes,
             review=review,
             yes=yes,
@@ -114,11 +113,21 @@ async def _carried_out(settings: Settings, request: RunRequest) -> int:
     return await carry_out(settings, request)
 
 
-def _options(timeout: float | None, tier: Tier, *, continue_on_failure: bool, hedge: bool) -> RunOptions:
+def _options(
+    settings: Settings,
+    min_sandbox: Tier | None,
+    timeout: float | None,
+    quiet: bool,
+    continue_on_failure: bool,
+    no_hedge: bool,
+) -> RunOptions:
     from nadg.domain.run import RunOptions
 
     return RunOptions(
-        timeout_seconds=timeout, continue_on_failure=continue_on_failure, min_sandbox=tier, hedge=hedge
+        timeout_seconds=timeout,
+        continue_on_failure=continue_on_failure,
+        min_sandbox=_tier_told(min_sandbox, settings.min_sandbox, quiet),
+        hedge=not no_hedge,
     )
 
 
