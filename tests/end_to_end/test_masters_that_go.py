@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -37,6 +37,21 @@ def folder(tmp_path: Path) -> Iterator[Folder]:
     folder.close()
 
 
+@pytest.fixture
+def start_master(folder: Folder) -> Iterator[Callable[..., MasterProcess]]:
+    """Masters of the folder's home; what a failed test leaves behind is ended."""
+    started: list[MasterProcess] = []
+
+    def start(port: int = 0) -> MasterProcess:
+        started.append(MasterProcess(folder.environment, folder.path / "home", port=port))
+        return started[-1]
+
+    yield start
+    for master in started:
+        if master.process.poll() is None:
+            master.kill()
+
+
 def check_whole(folder: Folder, master: MasterProcess, out: str) -> None:
     """The answer is the undisturbed run's, nothing was stored twice, and the terms never fall."""
     document = json.loads((folder.path / out / "run.json").read_text())
@@ -56,19 +71,20 @@ def check_whole(folder: Folder, master: MasterProcess, out: str) -> None:
     assert len({one.rpartition("/")[0] for one in done}) == 6, "one outcome for each shard"
 
 
-def test_a_run_goes_on_when_its_masters_are_killed_and_stopped(folder: Folder) -> None:
+def test_a_run_goes_on_when_its_masters_are_killed_and_stopped(
+    folder: Folder, start_master: Callable[..., MasterProcess]
+) -> None:
     """The client waits for whoever comes up at the address of the first one."""
-    home = folder.path / "home"
-    first = MasterProcess(folder.environment, home)
+    first = start_master()
     folder.environment["NADG_MASTER_URL"] = first.url
     run = folder.start("run", "--plan", folder.plan(PLAN), "--out", "here")
     read_until(run.stderr, r"^▸ slow")
     first.kill()
-    second = MasterProcess(folder.environment, home, port=first.port)
+    second = start_master(first.port)
     second.wait_until_told("Going on with run")
     assert second.stop() == 0
     assert second.told.count("given up by its master") == 1
-    third = MasterProcess(folder.environment, home, port=first.port)
+    third = start_master(first.port)
     try:
         code, out, err = ended(run)
         assert (code, "**17**" in out) == (0, True), err
@@ -79,8 +95,10 @@ def test_a_run_goes_on_when_its_masters_are_killed_and_stopped(folder: Folder) -
     assert third.told.count("Going on with run") == 1
 
 
-def test_a_local_run_that_was_paused_past_its_lease_follows_whoever_took_it_over(folder: Folder) -> None:
-    master = MasterProcess(folder.environment, folder.path / "home")
+def test_a_local_run_that_was_paused_past_its_lease_follows_whoever_took_it_over(
+    folder: Folder, start_master: Callable[..., MasterProcess]
+) -> None:
+    master = start_master()
     try:
         run = folder.start("run", "--plan", folder.plan(PLAN), "--out", "here")
         read_until(run.stderr, r"^▸ slow")
