@@ -139,7 +139,8 @@ def locate(url_or_path: str | Path) -> Dialect:
             "a database is not reached by a web address; for Supabase, copy the URI of the session pooler from "
             "the dashboard's page Connect: postgresql://postgres.PROJECT:PASSWORD@….pooler.supabase.com:5432/postgres"
         )
-    raise UserError(f"database {kind}:// is not supported; {_EXAMPLES}")
+    shown = f" {kind}://" if kind.replace("+", "").isalnum() else ""  # else it may hold more than a kind
+    raise UserError(f"the database{shown} is not supported; {_EXAMPLES}")
 
 
 def of(connection: Connection) -> Dialect:
