@@ -61,12 +61,12 @@ def check_derivation(asked: Derivation) -> None:
         check_plan_file(asked.plan_file)
 
 
-def check_parent(parent: RunRecord, asked: Derivation) -> None:
+def check_parent(parent: RunRecord, asked: Derivation, lease_seconds: float) -> None:
     """Raises UserError where the run goes on under its master. What else cannot be is told where it is done."""
     if not asked.from_subtask and not is_final(parent.state) and not parent.orphaned:
         raise UserError(
-            f"run {parent.id} has not ended, and its master carries it out; "
-            f"watch it: `nadg runs attach {parent.id}`"
+            f"run {parent.id} has not ended, and a master holds it; watch it: `nadg runs attach {parent.id}` "
+            f"(a master that was killed gives it up within {lease_seconds:g} s)"
         )
 
 
@@ -95,7 +95,7 @@ async def _carry_out(
     opening = open_grid(settings, request.wishes, workers=request.workers, notice=watcher.notice)
     async with opening as grid:
         parent = await grid.find(asked.run)
-        check_parent(parent, asked)
+        check_parent(parent, asked, settings.lease_seconds)
         run = await _prepared(grid, parent, asked, request, console, watcher)
         interruption = Interruption()
         record = await run_watched(grid, run, watcher, interruption)

@@ -152,11 +152,7 @@ class RunProgress:
             _begin(subtask, change.attempt_id, change.outcome.receipt.worker, now)
         if change.outcome is not None and change.outcome.receipt.reused_from:
             subtask.shards_reused += parse_attempt_id(change.attempt_id).shard_index != subtask.merge
-        if (
-            change.outcome is not None
-            and change.outcome.receipt.model_usage is not None
-            and not change.outcome.receipt.reused_from
-        ):
+        elif change.outcome is not None and change.outcome.receipt.model_usage is not None:
             subtask.tokens += change.outcome.receipt.model_usage.tokens
         if change.attempt_id in subtask.begun:
             subtask.last_end = now

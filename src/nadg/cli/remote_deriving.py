@@ -35,7 +35,7 @@ async def carry_out_remotely(settings: Settings, asked: Derivation, request: Run
     out = checked_out_folder(request.out)
     async with master_of(settings, watcher) as master:
         try:
-            submission = await _submission(master, asked, request, console)
+            submission = await _submission(master, asked, request, console, settings.lease_seconds)
         except Abandoned:
             print(REFUSED, file=sys.stderr)
             return FAILED
@@ -47,13 +47,13 @@ async def carry_out_remotely(settings: Settings, asked: Derivation, request: Run
 
 
 async def _submission(
-    master: MasterClient, asked: Derivation, request: RunRequest, console: Console
+    master: MasterClient, asked: Derivation, request: RunRequest, console: Console, lease_seconds: float
 ) -> Submission:
     from nadg.bootstrap.remote import fresh_run_id
 
     await master.health()
     parent = await master.record(asked.run)
-    check_parent(parent, asked)
+    check_parent(parent, asked, lease_seconds)
     if not asked.from_subtask and not is_final(parent.state):
         raise UserError(
             f"the master of run {parent.id} is gone, and the one at {master.url} goes on with it by itself "
