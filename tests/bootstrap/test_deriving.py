@@ -248,8 +248,13 @@ def test_what_cannot_be_is_told_before_anything_is_stored(tmp_path: Path) -> Non
 
 def test_options_are_the_parents_but_for_what_is_asked() -> None:
     parent = RunOptions(
-        timeout_seconds=9, budget=Budget(usd=1, tokens=5), hedge=False, max_repairs=2, compose_answer=True, forked_from="a"
-    )  # fmt: skip
+        timeout_seconds=9,
+        budget=Budget(usd=1, tokens=5),
+        hedge=False,
+        max_repairs=2,
+        compose_answer=True,
+        forked_from="a",
+    )
     same = options_of_derived(parent, RunOptions(), ModelWishes())
     assert same == replace(parent, forked_from="")
     asked = RunOptions(timeout_seconds=3, continue_on_failure=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import msgspec
 import pytest
 
 from nadg.domain.errors import AnswerUnfit, ModelRefused, UserError
@@ -114,6 +115,17 @@ def test_a_run_without_the_cache_knows_only_its_own_answers() -> None:
             texts = [(await house.door.ask(call_of(), fresh)).text for _ in range(2)]
             other = await house.door.ask(call_of(), NotingAccount("r3", use_cache=False))
         assert (texts, other.text) == (["two", "two"], "three")
+
+    asyncio.run(body())
+
+
+def test_a_question_that_is_asked_anew_knows_only_the_runs_own_answers() -> None:
+    async def body() -> None:
+        async with gemini_house(Say("one"), Say("two")) as house:
+            await house.door.ask(call_of(), NotingAccount("r1"))
+            account, anew = NotingAccount("r2"), msgspec.structs.replace(call_of(), anew=True)
+            texts = [(await house.door.ask(one, account)).text for one in (anew, anew, call_of())]
+        assert texts == ["two", "two", "one"]
 
     asyncio.run(body())
 

@@ -11,6 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from nadg.domain.assignment import Assignment, Items, Merge
+from nadg.domain.blob import Value
 from nadg.domain.clock import SystemClock
 from nadg.domain.errors import UserError
 from nadg.domain.outcome import Outcome
@@ -20,7 +21,8 @@ from nadg.domain.skill import SkillSpec
 from nadg.domain.states import AttemptState, RunState, ShardState, SubtaskState
 from nadg.engines.fake import FakeEngine, Say, create_fake_outcome
 from nadg.link.blobfolder import BlobFolder
-from nadg.orchestrator.derive import Kept, first_shards, forked, resumed
+from nadg.orchestrator.derive import Kept, first_shards, forked, resumed, whole_plan
+from nadg.orchestrator.growing import DROPPED
 from nadg.orchestrator.loop import RunLoop
 from nadg.store import SqlStore, open_store
 
@@ -194,5 +196,32 @@ def test_a_run_that_goes_on_or_succeeded_is_not_resumed(tmp_path: Path) -> None:
         await bench.store.runs.create(NewRun(id="young", command="c", planner="file", plan=PLAN), "me")
         with pytest.raises(UserError, match="has not ended; watch it"):
             resumed(await bench.store.runs.get("young"), {}, "new", bench.blobs.has)
+
+    on_bench(tmp_path, body)
+
+
+def test_half_done_work_is_cut_anew_where_what_it_was_cut_into_is_gone(tmp_path: Path) -> None:
+    async def body(bench: Bench) -> None:
+        old = await bench.run(PLAN, lambda one: one.attempt_id.startswith("old/each/2"))
+        blob = bench.blobs.put(b"[3]")
+        each = old.subtasks[1]
+        gone = replace(each.shards[2], piece=Items(first=2, count=1, values=Value(blob=blob)))
+        lost = replace(
+            old, subtasks=(old.subtasks[0], replace(each, shards=(*each.shards[:2], gone)), *old.subtasks[2:])
+        )
+        assert resumed(lost, {}, "new", bench.blobs.has).shards > resumed(lost, {}, "new", lambda _: False).shards
+        new = await bench.written(old, old.plan, resumed(lost, {}, "new", lambda _: False))
+        assert states(new)["each"] is SubtaskState.WAITING
+
+    on_bench(tmp_path, body)
+
+
+def test_the_plan_of_a_run_is_without_what_it_did_without_in_the_end(tmp_path: Path) -> None:
+    async def body(bench: Bench) -> None:
+        old = await bench.run(PLAN, lambda _: False)
+        beside = replace(old.subtasks[2], reason=DROPPED)
+        without = replace(old, subtasks=(*old.subtasks[:2], beside, old.subtasks[3]))
+        assert [one.id for one in whole_plan(without).subtasks] == ["first", "each", "last"]
+        assert whole_plan(old) == PLAN
 
     on_bench(tmp_path, body)
