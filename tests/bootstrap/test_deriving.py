@@ -2,121 +2,30 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Sequence
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
 from nadg.bootstrap.asked import ModelWishes
-from nadg.bootstrap.carrying import RunCarrier
-from nadg.bootstrap.deriving import DerivationAsked, derive_run, options_of_derived
-from nadg.domain.assignment import Assignment, Items
-from nadg.domain.changes import Change, RunChanged
-from nadg.domain.clock import SystemClock
+from nadg.bootstrap.deriving import DerivationAsked, options_of_derived
+from nadg.domain.assignment import Whole
+from nadg.domain.changes import RunChanged
+from nadg.domain.commands import Dispatch
 from nadg.domain.errors import UserError
+from nadg.domain.events import PlanFinished, PlanningFailed
 from nadg.domain.inputs import InputFile
 from nadg.domain.model_calls import Budget
-from nadg.domain.outcome import Outcome
-from nadg.domain.plan import Foreach, Plan, PromptWork, PythonWork, Subtask
+from nadg.domain.plan import Plan, PromptWork, PythonWork, Subtask
 from nadg.domain.run import Lease, NewRun, RunOptions, RunRecord
 from nadg.domain.states import RunState
-from nadg.domain.tier import Tier
-from nadg.engines.fake import FakeEngine, Say, create_fake_outcome
-from nadg.link.blobfolder import BlobFolder
+from nadg.orchestrator.assignments import build_prompt
 from nadg.orchestrator.ending import ending_changes
-from nadg.settings import Settings
-from nadg.store import SqlStore, open_store
-
-CLOCK = SystemClock()
-
-
-def python(subtask_id: str, *needs: str, **more: object) -> Subtask:
-    work = {"kind": "python", "code": f"result = '{subtask_id}'"}
-    return Subtask.model_validate({"id": subtask_id, "work": work, "needs": needs, **more})
-
-
-EACH = python("each", "first", foreach=Foreach(items=[1, 2, 3], shard_size=1))
-PLAN = Plan(subtasks=(python("first"), EACH, python("beside"), python("last", "each", "beside")))
-
-
-class Seen:
-    """A watcher that keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.changes: list[Change] = []
-
-    def run_created(self, run_id: str, plan: Plan) -> None:
-        assert self.changes == []
-
-    def changed(self, run_id: str, change: Change) -> None:
-        self.changes.append(change)
-
-    def output(self, run_id: str, attempt_id: str, stream: str, text: str) -> None: ...
-
-
-class Bench:
-    """A store, blobs, and how often each shard was sent to a worker."""
-
-    def __init__(self, folder: Path, store: SqlStore) -> None:
-        self.store, self.blobs = store, BlobFolder(folder / "blobs")
-        self.settings = Settings(home=folder)
-        self.fails: frozenset[str] = frozenset()
-        self.sent: list[str] = []
-        self.seen = Seen()
-        self._runs = 0
-
-    async def run(self, plan: Plan = PLAN, *, options: RunOptions | None = None, **more: object) -> RunRecord:
-        new = NewRun(id=self._id(), command="c", planner="file", plan=plan, options=options or RunOptions())
-        return await self._carry(lambda carrier: carrier.carry(replace(new, **more), Seen(), None))
-
-    async def derived(
-        self, parent: RunRecord, asked: DerivationAsked | None = None, wishes: ModelWishes | None = None
-    ) -> RunRecord:
-        found = await derive_run(
-            parent,
-            asked or DerivationAsked(),
-            plan_events=await self.store.runs.plan_events(parent.id),
-            blobs=self.blobs,
-            wishes=wishes or ModelWishes(),
-            has_model=False,
-            run_id=self._id(),
-        )
-        self.seen, kept = Seen(), found.kept.changes
-        return await self._carry(lambda carrier: carrier.carry_derived(found.new, kept, self.seen, None))
-
-    def _id(self) -> str:
-        self._runs += 1
-        return f"run{self._runs}"
-
-    async def _carry(self, run: Callable[[RunCarrier], Awaitable[RunRecord]]) -> RunRecord:
-        async with FakeEngine(self._work, CLOCK, environment="here") as engine:
-            carrier = RunCarrier(
-                self.settings, store=self.store, engine=engine, blobs=self.blobs, skills={}, clock=CLOCK
-            )
-            record = await run(carrier)
-        self.sent = sorted(one.attempt_id.split("/", 1)[1] for one in engine.submitted)
-        return record
-
-    async def _work(self, assignment: Assignment, say: Say) -> Outcome:
-        _, subtask, index, _ = assignment.attempt_id.split("/")
-        if f"{subtask}/{index}" in self.fails:
-            return create_fake_outcome(assignment, CLOCK, kind="failed", reason="ValueError: no")
-        piece = assignment.piece
-        result = piece.values.inline or b"" if isinstance(piece, Items) else b"1"
-        per_item = isinstance(piece, Items)
-        made = create_fake_outcome(assignment, CLOCK, result=result, per_item=per_item, environment="here")
-        return replace(made, receipt=replace(made.receipt, sandbox_tier=Tier.LANDLOCK))
-
-
-def on_bench(folder: Path, body: Callable[[Bench], Awaitable[None]]) -> None:
-    async def inside() -> None:
-        async with open_store(folder / "nadg.db", CLOCK) as store:
-            await body(Bench(folder, store))
-
-    asyncio.run(inside())
-
+from nadg.orchestrator.loop import RunLoop
+from nadg.orchestrator.progress import ShardProgress, create_progress
+from nadg.orchestrator.prompt_parts import create_call
+from tests.bootstrap.derived_bench import CLOCK, PLAN, Bench, on_bench
 
 NO_CACHE = RunOptions(use_cache=False)
 
@@ -263,3 +172,32 @@ def test_options_are_the_parents_but_for_what_is_asked() -> None:
     assert (other.timeout_seconds, other.continue_on_failure, other.hedge) == (3, True, False)
     assert (other.budget, other.use_cache, other.max_repairs) == (Budget(usd=2, tokens=5), False, 0)
     assert not options_of_derived(parent, asked, ModelWishes(model="none")).compose_answer
+
+
+def test_a_plan_that_was_never_whole_is_planned_anew_and_what_was_done_of_it_is_kept(tmp_path: Path) -> None:
+    async def body(bench: Bench) -> None:
+        begun = Plan(subtasks=PLAN.subtasks[:2])
+
+        async def broke_off(loop: RunLoop) -> None:
+            await bench.seen.first_done.wait()
+            loop.tell(PlanningFailed(reason="the model went away"))
+
+        async def planned(loop: RunLoop) -> None:
+            loop.tell(PlanFinished(plan=PLAN, planner="another"))
+
+        old = await bench.run(begun, options=NO_CACHE, planning=broke_off)
+        assert (old.state, old.planning) == (RunState.FAILED, True)
+        new = await bench.derived(old, planning=planned)
+        assert (new.state, new.planning, new.planner) == (RunState.SUCCEEDED, False, "another")
+        assert "first/0/1" not in bench.sent
+
+    on_bench(tmp_path, body)
+
+
+def test_prompts_of_a_fork_are_asked_anew() -> None:
+    ask = Subtask(id="ask", work=PromptWork(kind="prompt", prompt="Why?"))
+    for anew in ((), ("ask",)):
+        run = create_progress("r", Plan(subtasks=(ask,)), RunOptions(anew=anew), {})
+        run.subtasks["ask"].shards.append(ShardProgress(piece=Whole()))
+        dispatch = Dispatch(attempt_id="r/ask/0/1", subtask_id="ask", shard_index=0)
+        assert create_call(build_prompt(run, dispatch, ()), (), None).anew is bool(anew)
