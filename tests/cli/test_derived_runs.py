@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -125,10 +124,8 @@ def test_a_run_whose_master_was_killed_goes_on_here(tmp_path: Path) -> None:
     assert f"run {listed['id']} has not ended, and a master holds it; watch it: `nadg runs attach" in refusal
     run.kill()
     ended(run)
-    for _ in range(600):  # nobody tells when a lease has run out
-        if json.loads(folder.ask("runs", "list", "--json").stdout)[0]["orphaned"]:
-            break
-        time.sleep(0.1)
+    watched = folder.ask("runs", "attach", listed["id"])  # until the lease has run out
+    assert f"Go on with it: nadg runs resume {listed['id']};" in watched.stderr
     done = folder.nadg("runs", "resume", listed["id"], "--workers", "1", "--json")
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
