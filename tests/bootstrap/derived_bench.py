@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from msgspec.structs import replace
 
 from nadg.bootstrap.asked import ModelWishes
+from nadg.bootstrap.carriage import Carriage
 from nadg.bootstrap.carrying import Planning, RunCarrier
 from nadg.bootstrap.deriving import DerivationAsked, derive_run
+from nadg.bootstrap.planning import create_planners
+from nadg.bootstrap.review import RunEstimate
 from nadg.domain.assignment import Assignment, Items
 from nadg.domain.changes import Change, SubtaskChanged
 from nadg.domain.clock import SystemClock
@@ -19,6 +22,7 @@ from nadg.domain.plan import Foreach, Plan, Subtask
 from nadg.domain.run import NewRun, RunOptions, RunRecord
 from nadg.domain.tier import Tier
 from nadg.engines.fake import FakeEngine, Say, create_fake_outcome
+from nadg.engines.grid import WorkerView
 from nadg.link.blobfolder import BlobFolder
 from nadg.settings import Settings
 from nadg.store import SqlStore, open_store
@@ -51,6 +55,12 @@ class Seen:
             self.first_done.set()
 
     def output(self, run_id: str, attempt_id: str, stream: str, text: str) -> None: ...
+
+    def estimated(self, estimate: RunEstimate) -> None: ...
+
+    def workers(self, views: Sequence[WorkerView]) -> None: ...
+
+    def notice(self, text: str) -> None: ...
 
 
 class Bench:
@@ -96,6 +106,26 @@ class Bench:
         )
         self.seen, kept = Seen(), found.kept.changes
         return await self._carry(lambda carrier: carrier.carry_derived(found.new, kept, self.seen, None, planning))
+
+    async def taken_over(self, record: RunRecord) -> RunRecord:
+        """By a master of its own."""
+        self.seen, wishes = Seen(), ModelWishes()
+
+        async def take(carrier: RunCarrier) -> RunRecord:
+            carriage = Carriage(
+                self.settings,
+                wishes,
+                store=self.store,
+                blobs=self.blobs,
+                planners=create_planners(self.settings, wishes, self.blobs, None),
+                door=None,
+                carrier=carrier,
+                clock=CLOCK,
+                follows=True,
+            )
+            return await carriage.take_over(record, self.seen)
+
+        return await self._carry(take)
 
     def _id(self) -> str:
         self._runs += 1

@@ -201,3 +201,26 @@ def test_prompts_of_a_fork_are_asked_anew() -> None:
         run.subtasks["ask"].shards.append(ShardProgress(piece=Whole()))
         dispatch = Dispatch(attempt_id="r/ask/0/1", subtask_id="ask", shard_index=0)
         assert create_call(build_prompt(run, dispatch, ()), (), None).anew is bool(anew)
+
+
+def test_a_run_is_taken_over_only_where_nobody_holds_it_and_its_files_are(tmp_path: Path) -> None:
+    async def body(bench: Bench) -> None:
+        blob = bench.blobs.put(b"a\n1\n")
+        files = (InputFile(name="a.csv", blob=blob, kind="table"),)
+        new = NewRun(id="run1", command="c", planner="file", plan=PLAN, inputs=files)
+        await bench.store.blobs.record([blob])
+        lease = await bench.store.runs.create(new, "somebody")
+        record = await bench.store.runs.get("run1")
+        with pytest.raises(UserError, match="was taken over by another master, or ended; watch it"):
+            await bench.taken_over(record)
+        await bench.store.runs.release(lease)
+        bench.blobs.path(blob.sha256).unlink()
+        with pytest.raises(UserError, match=r"1 of its files are elsewhere; .* share them by NADG_BLOBS"):
+            await bench.taken_over(record)
+        assert (await bench.store.runs.get("run1")).orphaned, "it is left to others"
+        bench.blobs.put(b"a\n1\n")
+        assert (await bench.taken_over(record)).state is RunState.SUCCEEDED
+        stored = [event.change for event in await bench.store.runs.events_after("run1", 0)]
+        assert bench.seen.changes == stored
+
+    on_bench(tmp_path, body)
