@@ -28,6 +28,8 @@ class Victims:
     server: Server | None
     database: str
     lease_seconds: float
+    owner: Callable[[], int]
+    """The process id of the master that holds the run, 0 where that cannot be told just now."""
 
 
 class Chaos:
@@ -66,7 +68,13 @@ class Chaos:
         await self._kill(self._random.choice(self._victims.workers), "kill -9 of worker")
 
     async def _kill_master(self) -> None:
-        await self._kill(self._random.choice(self._victims.masters), "kill -9 of master")
+        """The one that holds the run, where that is known."""
+        await self._kill(await self._holder(), "kill -9 of master")
+
+    async def _holder(self) -> Member:
+        owner = await asyncio.to_thread(self._victims.owner)
+        holding = [master for master in self._victims.masters if master.process_id == owner]
+        return self._random.choice(holding or self._victims.masters)
 
     async def _kill(self, member: Member, what: str) -> None:
         self._tell(what, member.name)
@@ -80,7 +88,7 @@ class Chaos:
         await self._random.choice(acts)()
 
     async def _pause_master(self) -> None:
-        master = self._random.choice(self._victims.masters)
+        master = await self._holder()
         self._tell("SIGSTOP past its lease of master", master.name)
         master.pause()
         await asyncio.sleep(self._victims.lease_seconds + 2)

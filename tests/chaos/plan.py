@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nadg.domain.plan import Plan
 
-SLEEP_SECONDS = 0.1
+SLEEP_SECONDS = 0.3
 """Long enough that shards are under way when something is killed."""
 
 SQUARE = f"""

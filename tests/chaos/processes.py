@@ -26,6 +26,11 @@ class Member:
         self.starts = 0
         self.paused = False
 
+    @property
+    def process_id(self) -> int:
+        """Of the process that runs now, or ran last."""
+        return self._process.pid if self._process is not None else 0
+
     def start(self) -> None:
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import secrets
 import tempfile
@@ -11,6 +12,8 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import psycopg
 
 from nadg.domain.clock import SystemClock
 from nadg.domain.run import NewRun, RunOptions, RunRecord
@@ -22,7 +25,7 @@ from tests.chaos.plan import create_plan, expected_result
 from tests.chaos.processes import Member, environment, left_over
 from tests.chaos.verdict import faults
 from tests.support.faulty_proxy import FaultyProxy
-from tests.support.postgres import free_port, started_server
+from tests.support.postgres import Server, free_port, started_server
 
 CLOCK = SystemClock()
 LEASE_SECONDS = 4.0
@@ -179,9 +182,22 @@ async def _grid(trial: Trial, folder: Path, mark: str) -> AsyncIterator[tuple[Vi
                 server=server,
                 database=name,
                 lease_seconds=LEASE_SECONDS,
+                owner=functools.partial(_owner, server, name),
             ),
             store,
         )
+
+
+def _owner(server: Server | None, database: str) -> int:
+    """Owners are named HOST-PROCESS-RANDOM."""
+    if server is None:
+        return 0
+    try:
+        with psycopg.connect(server.url(database), connect_timeout=1) as connection:
+            row = connection.execute("SELECT lease_owner FROM nadg.runs").fetchone()
+    except psycopg.OperationalError:
+        return 0
+    return int(row[0].rsplit("-", 2)[1]) if row and row[0] else 0
 
 
 async def _stop(members: list[Member]) -> None:

@@ -57,9 +57,7 @@ def test_a_home_of_spaces_is_refused(
     assert list(folder.iterdir()) == []
 
 
-@pytest.mark.parametrize(
-    "url", ["foo", "s3cret.db", "mysql://s3cret@x/y", "sqlite://", "sqlite:s3cret://x:y:z"]
-)
+@pytest.mark.parametrize("url", ["foo", "s3cret.db", "mysql://s3cret@x/y", "sqlite://", "sqlite:s3cret://x:y:z"])
 def test_a_database_that_cannot_be_one_is_refused_by_the_variables_name(
     url: str, folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
