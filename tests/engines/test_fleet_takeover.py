@@ -175,12 +175,28 @@ def test_an_abandoned_attempt_is_heard_of_no_more_and_left_alone() -> None:
     assert grid.sent["a"] == []
 
 
+def test_what_is_over_before_its_end_came_is_forgotten_where_that_comes() -> None:
+    grid = Grid("a")
+    grid.submit(ONE)
+    grid.submit("r/waits/0/1", labels=("gpu",))
+    adopt(grid, OTHER)
+    grid.fleet.cancel(ONE)
+    grid.fleet.acknowledge([ONE, OTHER, "r/waits/0/1"])
+    assert grid.fleet.waiting == 0
+    grid.fleet.finished(grid.node("a"), ONE, OUTCOME)
+    assert grid.sent["a"][-1] == Ack(attempt_ids=(ONE,)), "else the worker keeps it for as long as the link lasts"
+    grid.up("a", held=(ONE,))
+    assert grid.sent["a"] == [Cancel(attempt_id=ONE)]
+    grid.place(after=100)
+    assert (grid.sink.events, grid.fleet.next_deadline()) == ([], None)
+
+
 def test_a_run_that_comes_back_to_its_former_master_is_sought_anew() -> None:
     grid = Grid("a")
     grid.submit(ONE)
     grid.fleet.abandon([ONE])
     adopt(grid, ONE, term=4)
-    answer(grid, "a", ONE, term=2)
+    answer(grid, "a", ONE, term=4)
     grid.fleet.finished(grid.node("a"), ONE, OUTCOME)
     assert [event.attempt_id for event in grid.sink.ends()] == [ONE]
     grid.fleet.acknowledge([ONE])
@@ -209,6 +225,16 @@ def test_an_answer_to_an_older_question_does_not_settle_a_newer_one() -> None:
     assert grid.sink.ends() == []
     answer(grid, "a", term=4)
     assert len(grid.sink.ends()) == 1
+
+
+def test_what_a_worker_had_in_an_older_term_is_not_taken_for_what_it_has_now() -> None:
+    grid = Grid("a")
+    adopt(grid, ONE, worker="a", term=2)
+    grid.fleet.abandon([ONE])
+    adopt(grid, ONE, worker="a", term=4)
+    answer(grid, "a", ONE, started=(ONE,), term=2)
+    answer(grid, "a", term=4)
+    assert len(grid.sink.ends()) == 1, "the master of term 3 had its end, else it is waited for for ever"
 
 
 def test_a_worker_that_knows_a_newer_master_ends_the_matter() -> None:

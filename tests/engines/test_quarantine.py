@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import msgspec
 
+from nadg.domain.errors import LinkRefused
 from nadg.domain.outcome import Outcome
 from nadg.engines.fitness import unmet
 from nadg.engines.placement import Demand
+from nadg.link.frames import Assign, Frame
 from tests.engines.test_fleet import AT, OUTCOME, RECEIPT, Grid
 
 CRASHED = Outcome(kind="crashed", receipt=RECEIPT, reason="no space left on the device")
@@ -137,6 +139,23 @@ def test_faults_of_cancelled_attempts_and_unusable_outcomes() -> None:
         grid.place()
     assert grid.node("w").state == "quarantined"
     assert "wrong hash" in grid.node("w").reason
+
+
+def test_no_worker_is_at_fault_for_what_its_master_cannot_send_or_keep() -> None:
+    grid = Grid("w")
+    for number in range(4):
+        grid.submit(f"r/s/{number}/1")
+        reason = "its outcome cannot be fetched: no space left on device"
+        grid.fleet.unusable(grid.node("w"), f"r/s/{number}/1", reason, at_fault=False)
+
+    def refuse(frame: Frame, soon: bool) -> None:
+        if isinstance(frame, Assign):
+            raise LinkRefused("a frame has at most 15728640 bytes")
+
+    grid.node("w").send = refuse
+    for number in range(4, 8):
+        grid.submit(f"r/s/{number}/1")
+    assert (len(grid.sink.ends()), grid.node("w").state) == (8, "ready")
 
 
 def test_what_is_held_back_gets_nothing_new_over_links_until_it_is_let_go() -> None:

@@ -13,6 +13,7 @@ from nadg.domain.run import NewRun
 from nadg.domain.states import AttemptState, RunState
 from nadg.engines.grid import GridEngine
 from nadg.link.blobfolder import BlobFolder
+from nadg.link.frames import Cancel, Frame
 from nadg.orchestrator import hedge_watch, hedging
 from nadg.orchestrator.hedge_moves import QUICKER
 from nadg.orchestrator.loop import RunLoop
@@ -20,6 +21,16 @@ from nadg.store import open_store
 from tests.orchestrator.test_loop import CLOCK, PYTHON, Seen
 
 NEVER = 3600.0
+
+
+class Reluctant(SimulatedWorker):
+    """Takes its time to end what is cancelled, as one does that has to stop a process: the run is over by then."""
+
+    def _take(self, frame: Frame) -> None:
+        if isinstance(frame, Cancel):
+            asyncio.get_running_loop().call_later(0.2, super()._take, frame)
+        else:
+            super()._take(frame)
 
 
 @pytest.mark.parametrize("order", ["the slow one first", "the slow one last"])
@@ -30,7 +41,7 @@ def test_a_stuck_worker_is_outrun(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
     async def body() -> None:
         blobs = BlobFolder(tmp_path / "blobs")
-        workers = [SimulatedWorker(f"w{n}", blobs, slots=1, seconds=pace) for n, pace in enumerate(paces)]
+        workers = [Reluctant(f"w{n}", blobs, slots=1, seconds=pace) for n, pace in enumerate(paces)]
         plan = Plan(subtasks=(Subtask(id="a", work=PYTHON, foreach=Foreach(items=list(range(8)), shard_size=1)),))
         async with (
             await serve_workers(workers) as server,

@@ -80,7 +80,7 @@ class FakeEngine:
 
     def acknowledge(self, attempt_ids: Iterable[str]) -> None:
         for attempt_id in attempt_ids:
-            self.workers.forget(attempt_id)
+            self.workers.forget(attempt_id, self)
 
     def abandon(self, attempt_ids: Iterable[str]) -> None:
         for attempt_id in attempt_ids:

@@ -40,6 +40,8 @@ class _Held:
     """The engine it is reported to; None where that let go of it, and nobody took it over yet."""
     sink: AttemptSink
     task: asyncio.Task[None] | None = None
+    unwanted: bool = False
+    """Its end is in store before it came: it is forgotten as soon as it does."""
     started: AttemptStarted | None = None
     finished: AttemptFinished | None = None
 
@@ -92,7 +94,7 @@ class FakeWorkers:
         held = self._held.get(assignment.attempt_id)
         if held is None or held.assignment.term > assignment.term:
             return False
-        held.assignment, held.owner, held.sink = assignment, owner, sink
+        held.assignment, held.owner, held.sink, held.unwanted = assignment, owner, sink, False
         for event in (held.started, held.finished):
             if event is not None:
                 held.tell(event)
@@ -115,11 +117,13 @@ class FakeWorkers:
         if held is not None and held.owner is owner and held.task is not None:
             held.task.cancel()
 
-    def forget(self, attempt_id: str) -> None:
+    def forget(self, attempt_id: str, owner: object) -> None:
         """Its end is in store."""
         held = self._held.get(attempt_id)
         if held is not None and held.finished is not None:
             del self._held[attempt_id]
+        elif held is not None and held.owner is owner:
+            held.owner, held.unwanted = None, True
 
     def free_slots(self) -> int:
         """How many more could begin at once."""
@@ -141,6 +145,8 @@ class FakeWorkers:
             else:
                 held.finished = AttemptFinished(attempt_id=attempt_id, outcome=outcome)
                 held.tell(held.finished)
+                if held.unwanted:
+                    del self._held[attempt_id]
 
     def _ended(self, held: _Held, task: asyncio.Task[None]) -> None:
         if task.cancelled():

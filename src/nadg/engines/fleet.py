@@ -9,16 +9,14 @@ from __future__ import annotations
 import datetime
 from collections.abc import Callable, Iterable
 
-import msgspec
-
 from nadg.domain.assignment import Assignment
 from nadg.domain.errors import LinkRefused
 from nadg.domain.events import AttemptFinished, AttemptLost
 from nadg.domain.outcome import Outcome
 from nadg.engines.fitness import Fitness
 from nadg.engines.lengths import remember
-from nadg.engines.node import LINKED, Node, NodeState, Send, Ticket
-from nadg.engines.placement import Place, demand_of, large_blobs
+from nadg.engines.node import LINKED, Node, NodeState, Send, Ticket, create_ticket
+from nadg.engines.placement import Place
 from nadg.engines.protocol import AttemptSink
 from nadg.engines.queue import BUSY_SECONDS, Queue
 from nadg.engines.takeover import Takeover
@@ -56,16 +54,12 @@ class Fleet:
         self._takeover.seek(self._take_in(assignment, sink, worker), now)
 
     def acknowledge(self, attempt_ids: Iterable[str]) -> None:
-        """Their ends are in store."""
-        self._takeover.acknowledge(attempt_ids)
+        """Their ends are in store, and what is still under way of them may be forgotten where it is."""
+        self._takeover.acknowledge(self._let_go(attempt_ids))
 
     def abandon(self, attempt_ids: Iterable[str]) -> None:
         """They are another master's: tell nothing more of them, and leave them where they are."""
-        for attempt_id in attempt_ids:
-            self._takeover.abandon(attempt_id)
-            ticket = self._tickets.pop(attempt_id, None)
-            if ticket is not None and ticket.node is not None:
-                ticket.node.take_back(attempt_id)
+        self._takeover.abandon(self._let_go(attempt_ids))
 
     def cancel(self, attempt_id: str) -> None:
         """Stop an attempt: at once where it waits here; where a worker has it, the worker says how it ended."""
@@ -170,11 +164,12 @@ class Fleet:
         elif not self._takeover.is_open(attempt_id, node):
             node.say(Ack(attempt_ids=(attempt_id,)), soon=False)
 
-    def unusable(self, node: Node, attempt_id: str, reason: str) -> None:
-        """A worker's end of an attempt came, but not what it refers to."""
+    def unusable(self, node: Node, attempt_id: str, reason: str, *, at_fault: bool = True) -> None:
+        """A worker's end of an attempt came, but not what it refers to; `at_fault`: by the worker's doing."""
         ticket = node.take_back(attempt_id)
         if ticket is not None:
-            self._fitness.failed(node, [ticket], reason)
+            if at_fault:
+                self._fitness.failed(node, [ticket], reason)
             self.lose(ticket, reason, worker=node.name)
             node.say(Ack(attempt_ids=(attempt_id,)), soon=False)
 
@@ -189,8 +184,7 @@ class Fleet:
         if frame.why == "busy":
             node.busy_until = now + BUSY_SECONDS
         else:
-            refused_by = (*ticket.demand.refused_by, node.name)
-            ticket.demand = msgspec.structs.replace(ticket.demand, refused_by=refused_by)
+            ticket.refused_by(node.name)
         self._queue.put_back(ticket)
 
     # -- tickets
@@ -247,12 +241,19 @@ class Fleet:
 
     # -- within
 
+    def _let_go(self, attempt_ids: Iterable[str]) -> list[str]:
+        """Tell nothing more of those of them that are under way. Returns all of them."""
+        ids = list(attempt_ids)
+        for ticket in [self._tickets.pop(one) for one in ids if one in self._tickets]:
+            self._takeover.end(ticket.attempt_id)
+            if ticket.node is not None:
+                ticket.node.take_back(ticket.attempt_id)
+        return ids
+
     def _take_in(self, assignment: Assignment, sink: AttemptSink, begun_by: str = "") -> Ticket:
         if assignment.attempt_id in self._tickets:
             raise ValueError(f"attempt {assignment.attempt_id} is under way already")
-        demand, blobs = demand_of(assignment), large_blobs(assignment)
-        ticket = Ticket(assignment=assignment, sink=sink, demand=demand, blobs=blobs, begun_by=begun_by)
-        self._tickets[ticket.attempt_id] = ticket
+        ticket = self._tickets[assignment.attempt_id] = create_ticket(assignment, sink, begun_by)
         return ticket
 
     def _set_state(self, node: Node, state: NodeState, reason: str) -> None:
@@ -270,7 +271,6 @@ class Fleet:
         try:
             node.say(Assign(assignment=ticket.assignment), soon=place.in_flight < place.info.slots)
         except LinkRefused as error:
-            self._fitness.failed(node, [ticket], f"the assignment cannot be sent: {error}")
             self.lose(ticket, f"the assignment cannot be sent: {error}")
             return
         node.give(ticket)

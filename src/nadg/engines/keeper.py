@@ -165,7 +165,8 @@ class LinkKeeper:
         except LinkLost:
             return  # the worker says it again on the next link
         except (NotFound, BlobRefused, OSError) as error:
-            self._fleet.unusable(self.node, frame.attempt_id, f"its outcome cannot be fetched: {error}")
+            reason, here = f"its outcome cannot be fetched: {error}", isinstance(error, OSError)  # this disk
+            self._fleet.unusable(self.node, frame.attempt_id, reason, at_fault=not here)
         else:
             self._fleet.finished(self.node, frame.attempt_id, frame.outcome)
         self._collecting.discard(frame.attempt_id)

@@ -11,7 +11,7 @@ import msgspec
 from nadg.domain.assignment import Assignment
 from nadg.domain.events import AttemptStarted
 from nadg.domain.worker import WorkerInfo
-from nadg.engines.placement import Demand, Place
+from nadg.engines.placement import Demand, Place, demand_of, large_blobs
 from nadg.engines.protocol import AttemptSink
 from nadg.link.frames import Frame
 
@@ -46,10 +46,21 @@ class Ticket(msgspec.Struct, kw_only=True, eq=False):
     def attempt_id(self) -> str:
         return self.assignment.attempt_id
 
+    def refused_by(self, worker: str) -> None:
+        """This worker said that it cannot."""
+        refusing = (*self.demand.refused_by, worker)
+        self.demand = msgspec.structs.replace(self.demand, refused_by=refusing)
+
     def tell_started(self, worker: str, at: datetime.datetime) -> None:
         """It began on this worker."""
         self.started = True
         self.sink.event(AttemptStarted(attempt_id=self.attempt_id, worker=worker, at=at))
+
+
+def create_ticket(assignment: Assignment, sink: AttemptSink, begun_by: str = "") -> Ticket:
+    """One that no worker has yet."""
+    demand, blobs = demand_of(assignment), large_blobs(assignment)
+    return Ticket(assignment=assignment, sink=sink, demand=demand, blobs=blobs, begun_by=begun_by)
 
 
 class Node:

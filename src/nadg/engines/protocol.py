@@ -22,9 +22,9 @@ class AttemptSink(Protocol):
 class Engine(Protocol):
     """Carries attempts.
 
-    Every attempt that was submitted or adopted, and not abandoned, ends in exactly one AttemptFinished or
-    AttemptLost. When AttemptFinished is reported, every blob of its outcome stands in the master's blobs; the
-    outcome itself stays at its worker until it is acknowledged.
+    Every attempt that was submitted or adopted ends in exactly one AttemptFinished or AttemptLost, unless it is
+    abandoned or acknowledged before. When AttemptFinished is reported, every blob of its outcome stands in the
+    master's blobs; the outcome itself stays at its worker until it is acknowledged.
     """
 
     async def submit(self, assignment: Assignment, sink: AttemptSink) -> None:
@@ -43,7 +43,11 @@ class Engine(Protocol):
         ...
 
     def acknowledge(self, attempt_ids: Iterable[str]) -> None:
-        """Their ends are in store: the worker that kept them may forget. Harmless for unknown ones."""
+        """Their ends are in store: the worker that kept them may forget. Harmless for unknown ones.
+
+        Of one that is still under way nothing more is reported: its worker forgets it when it ends, and whoever
+        wants that soon cancels it before.
+        """
         ...
 
     def abandon(self, attempt_ids: Iterable[str]) -> None:

@@ -68,11 +68,14 @@ class Searches:
         search = self._by_run.get(run_of(attempt_id))
         return search is not None and attempt_id in search.tickets
 
-    def answer(self, run_id: str, term: int, node: Node) -> None:
-        """This worker said all that it has of the run."""
+    def answer(self, run_id: str, term: int, node: Node) -> bool:
+        """This worker said all that it has of the run. False where it was asked anew in another term since."""
         search = self._by_run.get(run_id)
-        if search is not None and search.term == term and node.url in search.answered:
+        if search is None:
+            return True
+        if search.term == term and node.url in search.answered:
             search.answered[node.url] = True
+        return search.term == term
 
     def take(self, attempt_id: str) -> Ticket | None:
         """End the search for one: it was found, is lost, or another master's."""

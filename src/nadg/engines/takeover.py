@@ -53,10 +53,10 @@ class Takeover:
         """Their ends are in store: the workers may forget."""
         self._unacked.acknowledge(attempt_ids)
 
-    def abandon(self, attempt_id: str) -> None:
-        """It is another master's now."""
-        self._unacked.abandon(attempt_id)
-        self._searches.take(attempt_id)
+    def abandon(self, attempt_ids: Iterable[str]) -> None:
+        """They are another master's now."""
+        for attempt_id in attempt_ids:
+            self._unacked.abandon(attempt_id)
 
     def is_open(self, attempt_id: str, node: Node) -> bool:
         """Whether the worker is to keep this attempt or its end, though no ticket says that it has it."""
@@ -77,8 +77,12 @@ class Takeover:
                 node.say(Cancel(attempt_id=attempt_id))
 
     def holding(self, node: Node, frame: Holding, now: float) -> None:
-        """A worker says what it has of a run; what nobody asked for yet may still be."""
-        self._searches.answer(frame.run_id, frame.term, node)
+        """A worker says what it has of a run; what nobody asked for yet may still be.
+
+        What it had in an earlier term of this master's may be gone since: its next answer tells.
+        """
+        if not self._searches.answer(frame.run_id, frame.term, node):
+            return
         begun = frozenset(frame.started)
         for attempt_id in frame.attempts:
             ticket = self._searches.take(attempt_id)

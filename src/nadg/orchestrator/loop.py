@@ -130,13 +130,12 @@ class RunLoop:
         try:
             await self._run_to_the_end()
         except LeaseLost:
-            self._engine.abandon(tuple(self._progress.in_flight))
+            self._engine.abandon(self._not_ended())
             raise
         except BaseException:
             await self._call_everything_off()
             raise
-        finally:
-            self._forget_outrun()
+        self._engine.acknowledge(tuple(self._progress.outrun))  # cancelled, and not waited for
         return self._progress
 
     async def _run_to_the_end(self) -> None:
@@ -220,16 +219,16 @@ class RunLoop:
     def _fail(self, reason: str) -> None:
         self._mailbox.put_nowait(ev.CancelRequested(reason=reason, failed=True))
 
-    def _forget_outrun(self) -> None:
-        """The run is over, or another's: nobody waits for the attempts whose end it did not wait for itself."""
-        outrun = tuple(self._progress.outrun)
-        self._engine.acknowledge(outrun)
-        self._engine.abandon(outrun)
-
     async def _call_everything_off(self) -> None:
         """Leave nothing at the engine, where nobody is known to go on."""
-        for attempt_id in tuple(self._progress.in_flight):
+        left = self._not_ended()
+        for attempt_id in left:
             await self._effects.cancel(attempt_id)
+        self._engine.abandon(left)
+
+    def _not_ended(self) -> tuple[str, ...]:
+        """Attempts whose end may not be in store: that of those that were outrun may have been decided only."""
+        return (*self._progress.in_flight, *self._progress.outrun)
 
 
 def _cause(group: BaseExceptionGroup[Exception]) -> BaseException:
