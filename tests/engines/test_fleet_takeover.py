@@ -156,45 +156,10 @@ def test_one_cancelled_while_it_is_sought_is_stopped_where_it_is_found() -> None
     assert grid.assigned("a") == []
 
 
-def test_an_abandoned_attempt_is_heard_of_no_more_and_left_alone() -> None:
-    grid = Grid("a", slots=2)
-    grid.submit(ONE)
-    grid.submit(OTHER)
-    grid.fleet.finished(grid.node("a"), OTHER, OUTCOME)
-    grid.submit("r/waits/0/1", labels=("gpu",))
-    events = list(grid.sink.events)
-    grid.fleet.abandon([ONE, OTHER, "r/waits/0/1", "unknown"])
-    sent = list(grid.sent["a"])
-    grid.fleet.started(grid.node("a"), ONE, AT)
-    grid.fleet.finished(grid.node("a"), ONE, OUTCOME)
-    grid.fleet.finished(grid.node("a"), OTHER, OUTCOME)
-    grid.fleet.acknowledge([ONE, OTHER])
-    grid.place(after=100)
-    assert (grid.sink.events, grid.sent["a"], grid.fleet.waiting) == (events, sent, 0)
-    grid.up("a", held=(ONE, OTHER))
-    assert grid.sent["a"] == []
-
-
-def test_what_is_over_before_its_end_came_is_forgotten_where_that_comes() -> None:
-    grid = Grid("a")
-    grid.submit(ONE)
-    grid.submit("r/waits/0/1", labels=("gpu",))
-    adopt(grid, OTHER)
-    grid.fleet.cancel(ONE)
-    grid.fleet.acknowledge([ONE, OTHER, "r/waits/0/1"])
-    assert grid.fleet.waiting == 0
-    grid.fleet.finished(grid.node("a"), ONE, OUTCOME)
-    assert grid.sent["a"][-1] == Ack(attempt_ids=(ONE,)), "else the worker keeps it for as long as the link lasts"
-    grid.up("a", held=(ONE,))
-    assert grid.sent["a"] == [Cancel(attempt_id=ONE)]
-    grid.place(after=100)
-    assert (grid.sink.events, grid.fleet.next_deadline()) == ([], None)
-
-
 def test_a_run_that_comes_back_to_its_former_master_is_sought_anew() -> None:
     grid = Grid("a")
     grid.submit(ONE)
-    grid.fleet.abandon([ONE])
+    grid.fleet.abandon([ONE], grid.now)
     adopt(grid, ONE, term=4)
     answer(grid, "a", ONE, term=4)
     grid.fleet.finished(grid.node("a"), ONE, OUTCOME)
@@ -208,7 +173,7 @@ def test_a_run_that_comes_back_to_its_former_master_is_sought_anew() -> None:
 def test_what_waited_here_before_the_run_went_away_and_came_back_is_sent_once() -> None:
     grid = Grid()
     grid.submit(ONE)
-    grid.fleet.abandon([ONE])
+    grid.fleet.abandon([ONE], grid.now)
     adopt(grid, ONE, term=4)
     grid.up("a")
     assert grid.assigned("a") == []
@@ -219,7 +184,7 @@ def test_what_waited_here_before_the_run_went_away_and_came_back_is_sent_once() 
 def test_an_answer_to_an_older_question_does_not_settle_a_newer_one() -> None:
     grid = Grid("a")
     adopt(grid, ONE, worker="a", term=2)
-    grid.fleet.abandon([ONE])
+    grid.fleet.abandon([ONE], grid.now)
     adopt(grid, ONE, worker="a", term=4)
     answer(grid, "a", term=2)
     assert grid.sink.ends() == []
@@ -230,7 +195,7 @@ def test_an_answer_to_an_older_question_does_not_settle_a_newer_one() -> None:
 def test_what_a_worker_had_in_an_older_term_is_not_taken_for_what_it_has_now() -> None:
     grid = Grid("a")
     adopt(grid, ONE, worker="a", term=2)
-    grid.fleet.abandon([ONE])
+    grid.fleet.abandon([ONE], grid.now)
     adopt(grid, ONE, worker="a", term=4)
     answer(grid, "a", ONE, started=(ONE,), term=2)
     answer(grid, "a", term=4)

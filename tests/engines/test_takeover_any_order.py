@@ -178,7 +178,7 @@ class AnyOrder(RuleBasedStateMachine):
         if old is not None and killed:
             del self.grids[self.owner]
         elif old is not None:
-            old.fleet.abandon(self.submitted)
+            old.fleet.abandon(self.submitted, old.now)
         self.owner, self.term, self.read = self.owner + 1, self.term + 1, 0
         grid = self.grids[self.owner] = Grid()
         for name in NAMES:
@@ -209,8 +209,10 @@ class AnyOrder(RuleBasedStateMachine):
                 self.connect(self.owner, name)
         for _ in range(4 + 2 * len(self.submitted)):
             for name, worker in self.workers.items():
-                for attempt_id in [one for one, held in worker.held.items() if held.state != "finished"]:
-                    self.advance(name, attempt_id)
+                for attempt_id in list(worker.held):
+                    held = worker.held.get(attempt_id)
+                    if held is not None and held.state != "finished":  # else it was cancelled by what came before
+                        self.advance(name, attempt_id)
             self.store()
             self.wait(20.0)
         assert sorted(self.ended) == sorted(self.submitted)

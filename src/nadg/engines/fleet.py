@@ -57,9 +57,9 @@ class Fleet:
         """Their ends are in store, and what is still under way of them may be forgotten where it is."""
         self._takeover.acknowledge(self._let_go(attempt_ids))
 
-    def abandon(self, attempt_ids: Iterable[str]) -> None:
-        """They are another master's: tell nothing more of them, and leave them where they are."""
-        self._takeover.abandon(self._let_go(attempt_ids))
+    def abandon(self, attempt_ids: Iterable[str], now: float) -> None:
+        """They are another master's: tell nothing more of them, and leave them where they are for a while."""
+        self._takeover.abandon(self._let_go(attempt_ids), now)
 
     def cancel(self, attempt_id: str) -> None:
         """Stop an attempt: at once where it waits here; where a worker has it, the worker says how it ended."""
@@ -241,14 +241,15 @@ class Fleet:
 
     # -- within
 
-    def _let_go(self, attempt_ids: Iterable[str]) -> list[str]:
-        """Tell nothing more of those of them that are under way. Returns all of them."""
-        ids = list(attempt_ids)
-        for ticket in [self._tickets.pop(one) for one in ids if one in self._tickets]:
+    def _let_go(self, attempt_ids: Iterable[str]) -> dict[str, Node | None]:
+        """Tell nothing more of those of them that are under way. Returns all, each with who has it under way."""
+        where: dict[str, Node | None] = dict.fromkeys(attempt_ids)
+        for ticket in [self._tickets.pop(one) for one in where if one in self._tickets]:
             self._takeover.end(ticket.attempt_id)
-            if ticket.node is not None:
-                ticket.node.take_back(ticket.attempt_id)
-        return ids
+            where[ticket.attempt_id] = node = ticket.node
+            if node is not None:
+                node.take_back(ticket.attempt_id)
+        return where
 
     def _take_in(self, assignment: Assignment, sink: AttemptSink, begun_by: str = "") -> Ticket:
         if assignment.attempt_id in self._tickets:

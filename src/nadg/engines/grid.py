@@ -115,7 +115,7 @@ class GridEngine:
         self._fleet.acknowledge(attempt_ids)
 
     def abandon(self, attempt_ids: Iterable[str]) -> None:
-        self._fleet.abandon(attempt_ids)
+        self._fleet.abandon(attempt_ids, self._clock.monotonic())
         self._changed.set()
 
     def free_slots(self, assignment_like: str) -> int:

@@ -51,7 +51,10 @@ class Engine(Protocol):
         ...
 
     def abandon(self, attempt_ids: Iterable[str]) -> None:
-        """Another master owns them now: report nothing more of them, and leave them where they are."""
+        """Another master owns them now: report nothing more of them, and leave them where they are.
+
+        Not for ever: what no other master has asked for long after is stopped and forgotten.
+        """
         ...
 
     def free_slots(self, assignment_like: str) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Protocol
 
 from nadg.engines.node import Node, Ticket
@@ -53,10 +53,10 @@ class Takeover:
         """Their ends are in store: the workers may forget."""
         self._unacked.acknowledge(attempt_ids)
 
-    def abandon(self, attempt_ids: Iterable[str]) -> None:
-        """They are another master's now."""
-        for attempt_id in attempt_ids:
-            self._unacked.abandon(attempt_id)
+    def abandon(self, where: Mapping[str, Node | None], now: float) -> None:
+        """These attempts are another master's now; given is which worker has each under way."""
+        for attempt_id, node in where.items():
+            self._unacked.abandon(attempt_id, node, now)
 
     def is_open(self, attempt_id: str, node: Node) -> bool:
         """Whether the worker is to keep this attempt or its end, though no ticket says that it has it."""
@@ -105,11 +105,15 @@ class Takeover:
                 self._not_found(ticket)
         for node in nodes:
             self._give_up_strays(node, now)
+        self._unacked.settle(now)
 
     def deadlines(self, nodes: Collection[Node]) -> list[float]:
         """When `settle` is due though nothing happens."""
-        strays = [next(iter(node.strays.values())) for node in nodes if node.strays]
-        return strays + [search.until for search in self._searches]
+        due = [next(iter(node.strays.values())) for node in nodes if node.strays]
+        due.extend(search.until for search in self._searches)
+        if (abandoned := self._unacked.deadline()) is not None:
+            due.append(abandoned)
+        return due
 
     # -- within
 

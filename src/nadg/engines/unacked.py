@@ -5,18 +5,28 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 
-from nadg.engines.node import Node
-from nadg.link.frames import Ack
+import msgspec
 
-KEPT_ABANDONED = 50_000
+from nadg.engines.node import Node
+from nadg.link.frames import Ack, Cancel
+
+LEFT_ALONE_SECONDS = 60.0
+"""Whoever owns what was abandoned has asked the workers for it long before: what is there still, is nobody's."""
+
+
+class _Abandoned(msgspec.Struct, frozen=True, kw_only=True):
+    """Who has it, where that is known, and until when it is left alone there."""
+
+    node: Node | None
+    until: float
 
 
 class UnackedEnds:
-    """Which worker keeps which end. What is abandoned is remembered so that it is left alone there."""
+    """Which worker keeps which end. What is abandoned is left alone there, for a while."""
 
     def __init__(self) -> None:
         self._node_of: dict[str, Node] = {}
-        self._abandoned: dict[str, None] = {}
+        self._abandoned: dict[str, _Abandoned] = {}
 
     def reported(self, attempt_id: str, node: Node) -> None:
         """This worker's end was told upwards; it keeps the end until `acknowledge`."""
@@ -32,12 +42,24 @@ class UnackedEnds:
         for node, ids in by_node.items():
             node.say(Ack(attempt_ids=tuple(ids)), soon=False)
 
-    def abandon(self, attempt_id: str) -> None:
-        """From now on it is another master's."""
-        self._node_of.pop(attempt_id, None)
-        self._abandoned[attempt_id] = None
-        while len(self._abandoned) > KEPT_ABANDONED:
-            del self._abandoned[next(iter(self._abandoned))]
+    def abandon(self, attempt_id: str, node: Node | None, now: float) -> None:
+        """From now on it is another master's; `node` has it under way, where it is not known to have ended."""
+        self._abandoned.pop(attempt_id, None)
+        node = self._node_of.pop(attempt_id, node)
+        self._abandoned[attempt_id] = _Abandoned(node=node, until=now + LEFT_ALONE_SECONDS)
+
+    def settle(self, now: float) -> None:
+        """Let workers stop and forget what no other master took from them."""
+        while (until := self.deadline()) is not None and until <= now:
+            attempt_id = next(iter(self._abandoned))
+            node = self._abandoned.pop(attempt_id).node
+            if node is not None:
+                node.say(Cancel(attempt_id=attempt_id))
+                node.say(Ack(attempt_ids=(attempt_id,)))
+
+    def deadline(self) -> float | None:
+        """When `settle` is due: what was abandoned first is at the front."""
+        return next((one.until for one in self._abandoned.values()), None)
 
     def reclaim(self, attempt_id: str) -> None:
         """This master asks for it again."""
