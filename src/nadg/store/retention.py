@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterator
 
-from sqlalchemy import Connection, bindparam, delete, select
+from sqlalchemy import Connection, bindparam, delete, exists, select
 
 from nadg.domain.assignment import Files, Items, Merge, Piece, Rows
 from nadg.domain.blob import FileRef, Value
@@ -14,7 +14,8 @@ from nadg.store.tables import attempts, model_answers, model_calls, runs, shards
 
 _PRUNE_ANSWERS = delete(model_answers).where(model_answers.c.last_used_at < bindparam("b_moment"))
 _PRUNE_CALLS = delete(model_calls).where(
-    model_calls.c.created_at < bindparam("b_moment"), model_calls.c.run_id.not_in(select(runs.c.id))
+    model_calls.c.created_at < bindparam("b_moment"),
+    ~exists().where(runs.c.id == model_calls.c.run_id),  # NOT IN would compare each call with each run
 )
 _INPUTS = select(runs.c.inputs)
 _PIECES = select(shards.c.piece)

@@ -78,6 +78,7 @@ _UNOWNED = (
     .limit(bindparam("b_limit"))
 )
 _CANCEL_REASON = select(runs.c.cancel_reason).where(runs.c.id == bindparam("b_run"))
+_SAME = select(runs.c.id).where(runs.c.id == bindparam("b_run"))
 _SAME_START = (
     select(runs.c.id)
     .where(func.substr(runs.c.id, 1, bindparam("b_length")) == bindparam("b_prefix"))
@@ -129,10 +130,12 @@ def find_run(connection: Connection, prefix: str) -> str:
     wanted = prefix.strip().lower()
     if not wanted:
         raise UserError("the run id is empty; give its first characters, see `nadg runs list`")
+    if connection.execute(_SAME, {"b_run": wanted}).first():  # by the index; a beginning is sought in all runs
+        return wanted
     found = connection.execute(_SAME_START, {"b_prefix": wanted, "b_length": len(wanted)}).scalars().all()
     if not found:
         raise no_run(prefix)
-    if len(found) > 1 and wanted not in found:
+    if len(found) > 1:
         shown = ", ".join(found[:_AMBIGUOUS_SHOWN]) + (", …" if len(found) > _AMBIGUOUS_SHOWN else "")
         raise UserError(f"run {prefix!r} could be {shown}; give more of the id")
     return str(found[0])

@@ -7,7 +7,7 @@ import datetime
 import uuid
 from collections.abc import Iterable
 
-from sqlalchemy import BindParameter, Connection, RowMapping, and_, bindparam, delete, or_, select, update
+from sqlalchemy import BindParameter, Connection, RowMapping, Update, and_, bindparam, delete, or_, select, update
 
 from nadg.domain.clock import Clock
 from nadg.domain.errors import NotFound, UserError
@@ -60,7 +60,11 @@ _SEEN = _fresh.on_conflict_do_update(
 
 
 class SqlWorkers:
-    """See `nadg.store.api.Workers`."""
+    """See `nadg.store.api.Workers`.
+
+    Rows are written in order of name, as are those of the workers that a commit counts tasks of, so that masters
+    which share workers never wait for each other in a circle.
+    """
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
@@ -106,27 +110,14 @@ class SqlWorkers:
 
     async def note(self, notes: Iterable[WorkerNote]) -> datetime.datetime:
         now = self._clock.now()
-        silent, linked = [], []
-        for one in notes:
-            row = {
-                "b_id": one.was.id,
-                "b_was_status": str(one.was.status),
-                "b_was_reason": one.was.reason,
-                "b_status": str(one.status),
-                "b_reason": one.reason,
-            }
-            if one.info is None:
-                silent.append(row | {"b_was_ping": one.was.last_ping})
-            else:
-                linked.append(row | {f"b_{name}": value for name, value in _told(one.info, now).items()})
+        steps = [_noted(one, now) for one in sorted(notes, key=lambda one: (one.was.name, one.was.id))]
 
         def note(connection: Connection) -> datetime.datetime:
-            for statement, rows in ((_NOTE_SILENT, silent), (_NOTE_LINKED, linked)):
-                for row in rows:
-                    connection.execute(statement, row)
+            for statement, row in steps:
+                connection.execute(statement, row)
             return now
 
-        return await self._database.write(note) if silent or linked else now
+        return await self._database.write(note) if steps else now
 
     async def seen(self, url: str, info: WorkerInfo, status: WorkerStatus) -> WorkerNode:
         now = self._clock.now()
@@ -151,6 +142,20 @@ def _new_row(url: str, now: datetime.datetime) -> Row:
         "labels": codec.encode(()),
         "reason": "",
     }
+
+
+def _noted(note: WorkerNote, now: datetime.datetime) -> tuple[Update, Row]:
+    """The statement that writes a note, and its parameters."""
+    row: Row = {
+        "b_id": note.was.id,
+        "b_was_status": str(note.was.status),
+        "b_was_reason": note.was.reason,
+        "b_status": str(note.status),
+        "b_reason": note.reason,
+    }
+    if note.info is None:
+        return _NOTE_SILENT, row | {"b_was_ping": note.was.last_ping}
+    return _NOTE_LINKED, row | {f"b_{name}": value for name, value in _told(note.info, now).items()}
 
 
 def _told(info: WorkerInfo, now: datetime.datetime) -> Row:

@@ -39,6 +39,10 @@ from nadg.store.guards import Row
 SCHEMA = "nadg"
 BOUND_SECONDS = 30.0
 """After so long without an end, an operation is ended with an error. Even a large group takes a fraction of it."""
+IDLE_SECONDS = 10.0
+"""Within a transaction that writes, the server waits so long for what comes next, and then undoes it. Else a
+master that was stopped or cut off in the middle would hold its runs locked: nobody could take them over, and
+whoever tried would wait with all of its own writes behind it. Shorter than a lease."""
 UPGRADE_SECONDS = 1800.0
 """Bringing large tables to a new version may take so long, and so long another's upgrade is waited for."""
 
@@ -77,11 +81,12 @@ class PostgreSQL:
     schema: str | None = SCHEMA
     begin_tries = 1
 
-    def __init__(self, url: URL, bound_seconds: float = BOUND_SECONDS) -> None:
+    def __init__(self, url: URL, bound_seconds: float = BOUND_SECONDS, idle_seconds: float = IDLE_SECONDS) -> None:
         self.url = _complete(url)
         self.name = _shown(self.url)
         self._secret = self.url.password or ""
         self._watch = Watch(bound_seconds)
+        self._idle_seconds = idle_seconds
 
     def __repr__(self) -> str:
         return f"PostgreSQL({self.name})"
@@ -90,7 +95,14 @@ class PostgreSQL:
         """The database is there, or nothing can be done."""
 
     def open_writer(self, busy_seconds: float) -> Engine:
-        return self._open("READ COMMITTED", NullPool)
+        engine = self._open("READ COMMITTED", NullPool)
+        limit = f"SET LOCAL idle_in_transaction_session_timeout = {round(self._idle_seconds * 1000)}"
+
+        @event.listens_for(engine, "begin")
+        def _begun(connection: Connection) -> None:
+            connection.exec_driver_sql(limit)
+
+        return engine
 
     def open_reader(self, busy_seconds: float, connections: int) -> Engine:
         return self._open("REPEATABLE READ", QueuePool, connections, read_only=True)

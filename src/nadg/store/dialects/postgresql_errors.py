@@ -10,6 +10,8 @@ _PASSING_CLASSES = ("08", "53")
 """Connection exceptions; insufficient resources: disk full, out of memory, too many connections."""
 _PASSING_STATES = {
     "25006",  # read only: a standby during failover, or Supabase with its disk full
+    "25P03",  # idle within a transaction for too long: this process stood still
+    "25P04",  # the transaction took too long
     "40001",  # serialization failure
     "40P01",  # deadlock
     "55P03",  # lock timeout
@@ -39,6 +41,7 @@ _REASONS = (
     (r"^53100|no space left", "the database's disk is full"),
     (r"^25006", "the database takes no writes at present: a standby, or its disk is full"),
     (r"^53|max ?clients|EMAXCONN|too many|check ?out|remaining connection slots", "no connection is free"),
+    (r"^25P0[34]", "the database ended a transaction that took too long"),
     (r"^57P03|starting up|shutting down|recovery", "the database starts or stops"),
     (r"^57P0[12]|terminating|terminat", "the database ended the connection"),
     (r"^(40001|40P01|55P03)", "other writers are in the way"),
