@@ -34,7 +34,8 @@ class Holder(Protocol):
 class Adopter:
     """Looks for such runs, claims those that this master can go on with, and hands them out.
 
-    `take` is given each under a fresh lease; `notice` hears, once, of one that lacks files here.
+    `take` is given each under a fresh lease; `lacks` says what a run needs that this master has not, and
+    `notice` hears, once, of one that is left to others.
     """
 
     def __init__(
@@ -46,9 +47,10 @@ class Adopter:
         take: Callable[[RunRecord, Lease], None],
         notice: Notice,
         lease_seconds: float,
+        lacks: Callable[[RunRecord], str] = lambda record: "",
     ) -> None:
         self._runs, self._blobs, self._holder = runs, blobs, holder
-        self._take, self._notice, self._lease_seconds = take, notice, lease_seconds
+        self._take, self._notice, self._lease_seconds, self._lacks = take, notice, lease_seconds, lacks
         self._left: set[str] = set()
         """Runs that this master cannot go on with."""
 
@@ -65,7 +67,17 @@ class Adopter:
         """Once. Raises StoreUnavailable."""
         for run_id in await self._runs.unowned(AT_ONCE + len(self._left)):
             if run_id not in self._left and run_id not in self._holder.carried:
-                await self._adopt(run_id)
+                await self._adopt_or_leave(run_id)
+
+    async def _adopt_or_leave(self, run_id: str) -> None:
+        """One run that cannot be read keeps nobody from the others. Raises StoreUnavailable."""
+        try:
+            await self._adopt(run_id)
+        except StoreUnavailable:
+            raise
+        except Exception:  # noqa: BLE001 - what one run is like must not end a master of others
+            _log.exception("run %s cannot be adopted", run_id)
+            self._leave_because(run_id, "it cannot be read here; the log says why")
 
     async def _adopt(self, run_id: str) -> None:
         try:
@@ -74,13 +86,19 @@ class Adopter:
             return
         missing = await asyncio.to_thread(self._missing, record)
         if missing:
-            self._left.add(run_id)
             files = f"{missing:,} of its files" if missing > 1 else "one of its files"
-            self._notice(f"Run {run_id} has no master, and is left to others: {files} lack here; see NADG_BLOBS.")
+            self._leave_because(run_id, f"{files} lack here; see NADG_BLOBS")
+            return
+        if lacking := self._lacks(record):
+            self._leave_because(run_id, lacking)
             return
         lease = await self._runs.claim(run_id, self._holder.owner, self._lease_seconds)
         if lease is not None:
             self._take(record, lease)
+
+    def _leave_because(self, run_id: str, reason: str) -> None:
+        self.leave(run_id)
+        self._notice(f"Run {run_id} has no master, and is left to others: {reason}.")
 
     def leave(self, run_id: str) -> None:
         """This master could not go on with it: it is left to others."""

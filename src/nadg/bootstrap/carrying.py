@@ -19,6 +19,7 @@ from nadg.domain.plan import Plan
 from nadg.domain.run import Lease, NewRun, RunRecord
 from nadg.domain.skill import SkillSpec
 from nadg.engines.protocol import Engine
+from nadg.orchestrator.lease_keeping import keep_lease
 from nadg.orchestrator.loop import RunLoop
 from nadg.orchestrator.model_access import ModelAccess
 from nadg.orchestrator.progress import RunProgress
@@ -56,15 +57,17 @@ class RunCarrier:
         clock: Clock,
     ) -> None:
         self._settings, self._store, self._engine = settings, store, engine
-        self._blobs, self._skills, self._clock = blobs, skills, clock
+        self._blobs, self.skills, self._clock = blobs, skills, clock
         self.owner = create_owner()
         self._loops: dict[str, RunLoop] = {}
+        self._read: set[str] = set()
+        """Runs that were claimed and are still being read."""
         self._leaving = False
 
     @property
     def carried(self) -> frozenset[str]:
         """The runs that are under way here."""
-        return frozenset(self._loops)
+        return frozenset(self._loops) | self._read
 
     async def carry(
         self, new: NewRun, watcher: CarriedWatcher, models: ModelAccess | None, planning: Planning | None = None
@@ -100,7 +103,10 @@ class RunCarrier:
         except LeaseLost:
             raise
         except BaseException:
-            await end_abandoned(self._store.runs, lease, self._clock)
+            if self._leaving:  # such as one that took too long to let go: another master goes on with it
+                await self._release(lease)
+            else:
+                await end_abandoned(self._store.runs, lease, self._clock)
             raise
         for change in kept:
             watcher.changed(new.id, change)
@@ -110,12 +116,21 @@ class RunCarrier:
         self, lease: Lease, watcher: CarriedWatcher, models: ModelAccess | None, planning: Planning | None = None
     ) -> RunRecord:
         """Go on with a run that was claimed, where its last owner stood. Raises LeaseLost."""
-        record = await self._store.runs.get(lease.run_id)
-        events = await self._store.runs.plan_events(lease.run_id)
-        progress = recovered_progress(record, events, self._skills)
+        record, progress = await self._recovered(lease)
         loop = self._loop(run_of_record(record), lease, watcher, models, progress, record.created_at)
         await self._run(loop, lease, planning if record.planning else None)
         return await self._store.runs.get(lease.run_id)
+
+    async def _recovered(self, lease: Lease) -> tuple[RunRecord, RunProgress]:
+        """Where the run stands. To read a large one may take longer than a lease, which is kept meanwhile."""
+        runs, run_id = self._store.runs, lease.run_id
+        self._read.add(run_id)
+        try:
+            async with cancelled_at_the_end(keep_lease(runs, lease, self._settings.lease_seconds)):
+                record, events = await runs.get(run_id), await runs.plan_events(run_id)
+                return record, await asyncio.to_thread(recovered_progress, record, events, self.skills)
+        finally:
+            self._read.discard(run_id)
 
     def _loop(
         self,
@@ -133,7 +148,7 @@ class RunCarrier:
             engine=self._engine,
             blobs=self._blobs,
             clock=self._clock,
-            skills=self._skills,
+            skills=self.skills,
             watcher=watcher,
             lease_seconds=self._settings.lease_seconds,
             models=models,
@@ -166,10 +181,14 @@ class RunCarrier:
                 await self._release(lease)
             raise
         except BaseException:
-            await end_abandoned(self._store.runs, lease, self._clock)
+            if self._leaving:  # such as one that took too long to let go: another master goes on with it
+                await self._release(lease)
+            else:
+                await end_abandoned(self._store.runs, lease, self._clock)
             raise
         finally:
-            del self._loops[lease.run_id]
+            if self._loops.get(lease.run_id) is loop:  # else this process claimed the run anew meanwhile
+                del self._loops[lease.run_id]
 
     async def _release(self, lease: Lease) -> None:
         """Harmless where it is lost in truth."""

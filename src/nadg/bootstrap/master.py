@@ -14,6 +14,8 @@ from nadg import __version__
 from nadg.api.bell import Bell
 from nadg.api.errors import Stopping
 from nadg.bootstrap.adopting import Adopter
+from nadg.bootstrap.asked import has_models
+from nadg.bootstrap.fitness import what_lacks
 from nadg.bootstrap.models import Notice
 from nadg.bootstrap.planning import new_run_id
 from nadg.bootstrap.review import RunEstimate
@@ -79,6 +81,7 @@ class Master:
             take=self._adopted,
             notice=notice,
             lease_seconds=rooms.settings.lease_seconds,
+            lacks=self._lacks,
         )
         self._adopting: asyncio.Task[None] | None = None
         self._stopping = False
@@ -183,12 +186,18 @@ class Master:
         wishes = ModelWishes(budget=options.budget, use_cache=options.use_cache)
         try:
             grid = await grid_for(wishes, self._rooms)
-        except NadgError:  # such as a model whose key is not here
+            watcher = MasterWatcher(self._bell, self._about(record.id))
+            await grid.go_on(record, lease, watcher, watcher.notice)
+        except LeaseLost:
+            raise
+        except Exception:  # it would break off here again and again: others may go on with it at once
             self._adopter.leave(record.id)
             await self._rooms.store.runs.release(lease)
             raise
-        watcher = MasterWatcher(self._bell, self._about(record.id))
-        await grid.go_on(record, lease, watcher, watcher.notice)
+
+    def _lacks(self, record: RunRecord) -> str:
+        has_model = has_models(self._rooms.settings, ModelWishes())
+        return what_lacks(record, self._rooms.carrier.skills, has_model=has_model)
 
     async def _to_its_end(self, carrying: Awaitable[object], run_id: str, stored: Callable[[], bool]) -> None:
         """What goes wrong with a stored run is its own matter, and the log's; the master goes on."""
