@@ -133,3 +133,13 @@ def test_old_blobs_that_nobody_speaks_of_are_forgotten(tmp_path: Path) -> None:
     folder.put(b"again")
     assert folder.forget_older(3600, {kept.sha256}) == (1, 3)
     assert [folder.has(ref.sha256) for ref in (kept, old, again, young)] == [True, False, True, True]
+
+
+def test_a_blob_that_somebody_asked_for_is_not_forgotten_right_after(tmp_path: Path) -> None:
+    folder = BlobFolder(tmp_path)
+    asked, other = folder.put(b"asked"), folder.put(b"other")
+    for ref in (asked, other):
+        os.utime(folder.path(ref.sha256), (1, 1))
+    assert folder.has(asked.sha256)
+    assert folder.forget_older(86_400, ()) == (1, 5)
+    assert folder.path(asked.sha256).read_bytes() == b"asked"

@@ -7,6 +7,9 @@ import datetime
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
+import pytest
+
+from nadg.bootstrap.pruning import forget_rows
 from nadg.domain.assignment import Files, Merge, Part, Whole
 from nadg.domain.blob import BlobRef, FileRef, Value
 from nadg.domain.changes import AttemptAdded, AttemptChanged, RunChanged, ShardChanged, ShardsAdded, SubtaskChanged
@@ -126,5 +129,45 @@ def test_every_place_where_a_run_speaks_of_a_blob_is_looked_at(
                 ],
             )
             assert await store.referenced_blobs() == {digit * 64 for digit in "12345678"}
+
+    asyncio.run(body())
+
+
+def test_large_runs_are_forgotten_and_looked_at_a_few_at_a_time(
+    opened: Opened,
+    clock: Clock,
+    advance: Callable[[float], None],
+    new_run: Callable[..., NewRun],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("nadg.store.retention.EVENTS_AT_ONCE", 2)
+
+    async def body() -> None:
+        async with opened() as store:
+            plan = new_run("a").plan
+            for digit in "12345":
+                inputs = (InputFile(name="t.csv", blob=blob(digit), kind="table"),)
+                await ended(store, NewRun(id=f"r{digit}", command="c", planner="file", plan=plan, inputs=inputs))
+                advance(1)
+            assert await store.referenced_blobs() == {digit * 64 for digit in "12345"}
+            gone = []
+            while some := await store.runs.prune(clock.now(), 100):
+                gone.append(some)
+            assert gone == [["r1", "r2"], ["r3", "r4"], ["r5"]]
+
+    asyncio.run(body())
+
+
+def test_rows_of_blobs_that_are_gone_go_too(
+    opened: Opened, clock: Clock, advance: Callable[[float], None]
+) -> None:
+    async def body() -> None:
+        async with opened() as store:
+            await store.blobs.record([blob("1"), blob("2")])
+            advance(100)
+            await store.blobs.record([blob("3")])
+            await forget_rows(store.blobs, clock.now() - datetime.timedelta(seconds=50), {"1" * 64})
+            left = await store.blobs.unused_since(clock.now() + datetime.timedelta(seconds=1))
+            assert {one.blob for one in left} == {blob("1"), blob("3")}
 
     asyncio.run(body())

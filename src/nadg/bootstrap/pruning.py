@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+from collections.abc import Collection
 
 import msgspec
 
@@ -12,6 +13,7 @@ from nadg.domain.clock import SystemClock
 from nadg.link.blobfolder import BlobFolder
 from nadg.settings import Settings
 from nadg.store import open_store
+from nadg.store.api import BlobIndex
 
 RUNS_AT_ONCE = 100
 """Forgotten in one transaction, so that masters at work wait only for a moment."""
@@ -44,4 +46,12 @@ async def prune(settings: Settings, older_than: datetime.timedelta) -> Pruned:
         answers, calls = await store.model_answers.prune(before), await store.model_calls.prune(before)
         kept = await store.referenced_blobs()
         count, size = await asyncio.to_thread(blobs.forget_older, YOUNGEST_BLOB_SECONDS, kept)
+        await forget_rows(store.blobs, clock.now() - datetime.timedelta(seconds=YOUNGEST_BLOB_SECONDS), kept)
         return Pruned(runs=runs, model_answers=answers, model_calls=calls, blobs=count, blob_bytes=size)
+
+
+async def forget_rows(index: BlobIndex, before: datetime.datetime, kept: Collection[str]) -> None:
+    """Take blobs out of the index that nobody used since then; those that are kept are of use."""
+    while old := [one.blob.sha256 for one in await index.unused_since(before)]:
+        await index.forget(one for one in old if one not in kept)
+        await index.touch(one for one in old if one in kept)

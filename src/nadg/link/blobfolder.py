@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import stat
 import tempfile
 import threading
 from collections import Counter, OrderedDict
@@ -23,6 +24,8 @@ from nadg.domain.clock import Clock, SystemClock
 from nadg.domain.errors import BlobRefused, NotFound
 
 COPY_BYTES = 1 << 20
+REFRESH_SECONDS = 3_600.0
+"""So old may the time of a blob get that somebody asks for: far less than what is forgotten as too old."""
 FRESH_SECONDS = 60.0
 """What was written or used within this time is not evicted: its user may be about to pin it."""
 
@@ -53,7 +56,19 @@ class BlobFolder:
         return path
 
     def has(self, sha256: str) -> bool:
-        return is_sha256(sha256) and self._path(sha256).is_file()
+        """Whether it is here. Whoever asks may be about to name it in a run: it counts as put anew, about."""
+        if not is_sha256(sha256):
+            return False
+        path = self._path(sha256)
+        try:
+            status = path.stat()
+            if self._clock.now().timestamp() - status.st_mtime > REFRESH_SECONDS:
+                os.utime(path)
+        except PermissionError:  # another user's, in a folder that is shared
+            return path.is_file()
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        return stat.S_ISREG(status.st_mode)
 
     def read(self, sha256: str) -> bytes:
         """The whole content. Raises NotFound."""

@@ -128,7 +128,10 @@ class Runs(Protocol):
         ...
 
     async def prune(self, ended_before: datetime.datetime, limit: int = 100) -> builtins.list[str]:
-        """Forget so many of the runs that ended before then, oldest first; gives their ids."""
+        """Forget runs that ended before then, oldest first, and at most so many; gives their ids.
+
+        Fewer where they are large: none is left once it gives no id.
+        """
         ...
 
     async def events_after(self, run_id: str, seq: int, limit: int = 1000) -> builtins.list[StoredEvent]:
@@ -262,7 +265,10 @@ class Store(Protocol):
         ...
 
     async def referenced_blobs(self) -> frozenset[str]:
-        """The SHA-256 of every blob that a stored run speaks of; looks at all of them."""
+        """The SHA-256 of every blob that a stored run speaks of; looks at all of them, in portions.
+
+        Of a run that is changed meanwhile it may not know what was named last.
+        """
         ...
 
     async def statistics(self) -> Mapping[str, int]:

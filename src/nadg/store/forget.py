@@ -11,11 +11,12 @@ from nadg.domain.clock import Clock
 from nadg.domain.errors import UserError
 from nadg.domain.states import RunState, is_final
 from nadg.store import dialect
+from nadg.store.retention import fitting
 from nadg.store.run_records import no_run
 from nadg.store.tables import attempts, events, model_calls, runs, shards, subtasks
 
 _ENDED = (
-    select(runs.c.id)
+    select(runs.c.id, runs.c.last_event_seq)
     .where(
         runs.c.state.in_([str(state) for state in RunState if is_final(state)]),
         runs.c.finished_at < bindparam("b_moment"),
@@ -75,7 +76,7 @@ class Pruning:
         if self._taken and not connection.execute(_STILL_THERE, {"b_runs": self._taken}).first():
             return self._taken
         key = {"b_moment": self._ended_before, "b_limit": self._limit}
-        self._taken = list(connection.execute(_ENDED, key).scalars())
+        self._taken = fitting([(row.id, row.last_event_seq) for row in connection.execute(_ENDED, key)])
         if self._taken:
             delete_rows(connection, self._taken)
         return self._taken

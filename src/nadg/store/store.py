@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 from sqlalchemy import Connection, func, select
@@ -17,7 +18,7 @@ from nadg.store.database import Database
 from nadg.store.model_answers import SqlModelAnswers
 from nadg.store.model_calls import SqlModelCalls
 from nadg.store.patience import Patience, Wait
-from nadg.store.retention import referenced_blobs
+from nadg.store.retention import all_runs, referenced_blobs
 from nadg.store.runs import SqlRuns
 from nadg.store.tables import blobs, runs, worker_nodes
 from nadg.store.workers import SqlWorkers
@@ -49,7 +50,10 @@ class SqlStore:
         return self._database.trouble
 
     async def referenced_blobs(self) -> frozenset[str]:
-        return frozenset(await self._database.read(referenced_blobs))
+        found: set[str] = set()
+        for portion in await self._database.read(all_runs):
+            found |= await self._database.read(partial(referenced_blobs, run_ids=portion))
+        return frozenset(found)
 
     async def statistics(self) -> dict[str, int]:
         return await self._database.read(_count)
