@@ -157,7 +157,8 @@ class RegistryLook:
                 self._registered.add(view.url)
                 new = await self._workers.add(view.url, view.info.name, local=True)
                 notes.append(self._findings.linked(new, view, now))
-        for url, silence in self._silent.items():
+        silent = [(url, one) for url, one in self._silent.items() if url in rows]  # answers may come meanwhile
+        for url, silence in silent:
             if not rows[url].local:
                 notes.append(self._findings.silent(rows[url], silence.reason, now))
             elif self._findings.unheard(rows[url], now):

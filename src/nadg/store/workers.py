@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import builtins
 import datetime
+import itertools
+import operator
 import uuid
 from collections.abc import Iterable
 
@@ -113,8 +115,8 @@ class SqlWorkers:
         steps = [_noted(one, now) for one in sorted(notes, key=lambda one: (one.was.name, one.was.id))]
 
         def note(connection: Connection) -> datetime.datetime:
-            for statement, row in steps:
-                connection.execute(statement, row)
+            for statement, some in itertools.groupby(steps, operator.itemgetter(0)):
+                connection.execute(statement, [row for _, row in some])  # in their order, but one way for many
             return now
 
         return await self._database.write(note) if steps else now
