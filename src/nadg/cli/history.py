@@ -94,7 +94,13 @@ async def cancel_run(prefix: str) -> None:
     """Leave the request in the store for the master that owns the run; where it is gone, end the run here."""
     from nadg.bootstrap.records import open_store_only
 
-    async with open_store_only(read_settings()) as store:
+    settings = read_settings()
+    if settings.master_url:
+        from nadg.cli.remote import cancel_remotely
+
+        await cancel_remotely(settings, prefix)
+        return
+    async with open_store_only(settings) as store:
         run_id = await store.runs.find(prefix)
         asked = await store.runs.request_cancel(run_id, "cancelled by the user")
         ended = asked and await store.end_orphan(run_id, "cancelled by the user; its master was gone")
