@@ -124,3 +124,15 @@ def test_a_whole_id_is_found_without_looking_at_all_runs(
             assert await store.runs.find("abcd") == "abcd"
 
     asyncio.run(scenario())
+
+
+def test_what_took_too_long_has_more_time_when_it_is_tried_again(server: Server, empty_database: str) -> None:
+    async def scenario() -> None:
+        dialect = PostgreSQL(locate(server.url(empty_database)).url, bound_seconds=0.4)
+        database = Database(dialect, 1, Patience(None, SystemClock(), lambda _: None))
+        await database.open()
+        async with asyncio.timeout(20):
+            await database.write(lambda connection: connection.exec_driver_sql("SELECT pg_sleep(0.6)"))
+        await database.close()
+
+    asyncio.run(scenario())

@@ -38,11 +38,13 @@ from nadg.store.guards import Row
 
 SCHEMA = "nadg"
 BOUND_SECONDS = 30.0
-"""After so long without an end, an operation is ended with an error. Even a large group takes a fraction of it."""
+"""After so long without an end, an operation is ended with an error. Even a large group takes a fraction of it;
+what was ended has twice the time when it is tried again."""
 IDLE_SECONDS = 10.0
-"""Within a transaction that writes, the server waits so long for what comes next, and then undoes it. Else a
-master that was stopped or cut off in the middle would hold its runs locked: nobody could take them over, and
-whoever tried would wait with all of its own writes behind it. Shorter than a lease."""
+"""Within a transaction the server waits so long for what comes next, and then undoes it. Else a master that was
+stopped or cut off in the middle would hold its runs locked: nobody could take them over, and whoever tried would
+wait with all of its own writes behind it; an upgrade would wait too, and everybody behind that. Shorter than a
+lease."""
 UPGRADE_SECONDS = 1800.0
 """Bringing large tables to a new version may take so long, and so long another's upgrade is waited for."""
 
@@ -95,14 +97,7 @@ class PostgreSQL:
         """The database is there, or nothing can be done."""
 
     def open_writer(self, busy_seconds: float) -> Engine:
-        engine = self._open("READ COMMITTED", NullPool)
-        limit = f"SET LOCAL idle_in_transaction_session_timeout = {round(self._idle_seconds * 1000)}"
-
-        @event.listens_for(engine, "begin")
-        def _begun(connection: Connection) -> None:
-            connection.exec_driver_sql(limit)
-
-        return engine
+        return self._open("READ COMMITTED", NullPool)
 
     def open_reader(self, busy_seconds: float, connections: int) -> Engine:
         return self._open("REPEATABLE READ", QueuePool, connections, read_only=True)
@@ -144,8 +139,8 @@ class PostgreSQL:
         return postgresql_errors.is_passing(driver_error(error))
 
     def passing_reason(self, error: BaseException) -> str:
-        if self._watch.is_overdue():
-            return f"the database gave no answer for {self._watch.bound_seconds:g} s"
+        if (seconds := self._watch.overdue_seconds()) is not None:
+            return f"the database gave no answer for {seconds:g} s"
         return postgresql_errors.passing_reason(driver_error(error))
 
     def explain(self, error: Exception) -> NadgError:
@@ -155,8 +150,8 @@ class PostgreSQL:
         return self._explained(error, " could not be opened", "")
 
     def _explained(self, error: Exception, what: str, after: str) -> NadgError:
-        if self._watch.is_overdue():
-            what += f": no answer for {self._watch.bound_seconds:g} s"
+        if (seconds := self._watch.overdue_seconds()) is not None:
+            what += f": no answer for {seconds:g} s"
         return postgresql_errors.explain(self.name, driver_error(error), self._secret, what, after)
 
     def _open(self, isolation: str, pool: type[Pool], connections: int = 0, read_only: bool = False) -> Engine:
@@ -178,7 +173,8 @@ class PostgreSQL:
         return engine
 
     def _keep_lines(self, engine: Engine) -> None:
-        """Let the watch know over which socket each thread's transaction goes."""
+        """Let the watch know each transaction's socket, and the server how long it may stand still."""
+        idle = f"SET LOCAL idle_in_transaction_session_timeout = {round(self._idle_seconds * 1000)}"
 
         @event.listens_for(engine, "connect", insert=True)  # before SQLAlchemy itself asks something
         def _connected(connection: DBAPIConnection, record: ConnectionPoolEntry) -> None:
@@ -193,6 +189,7 @@ class PostgreSQL:
         @event.listens_for(engine, "begin")
         def _begun(connection: Connection) -> None:
             self._watch.use(connection.connection.info[_LINE])
+            connection.exec_driver_sql(idle)
 
 
 def _driver(connection: DBAPIConnection) -> _Driver:

@@ -1,6 +1,8 @@
 """Ends what waits for an answer that never comes: from outside, by shutting the connection's socket down.
 
 A thread that waits for a server which stopped, or for one behind a cut wire, cannot look at a clock itself.
+What was cut is given twice the time when it is tried again: a large write over a slow line needs it, and would
+else be cut for ever.
 """
 
 from __future__ import annotations
@@ -11,6 +13,9 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+
+MOST_TIMES = 16
+"""So many times the bound at most, however often a thread's calls were cut one after another."""
 
 
 class Line:
@@ -32,8 +37,9 @@ class Line:
 class _Call:
     """Something that a thread does with the database."""
 
-    def __init__(self, deadline: float) -> None:
-        self.deadline = deadline
+    def __init__(self, seconds: float, times: int) -> None:
+        self.seconds, self.times = seconds * times, times
+        self.deadline = time.monotonic() + self.seconds
         self.line: Line | None = None
         self.overdue = False
 
@@ -42,7 +48,7 @@ class Watch:
     """Cuts the line of whatever takes longer than the bound. Its thread lives from the first call to `close`."""
 
     def __init__(self, bound_seconds: float) -> None:
-        self.bound_seconds = bound_seconds
+        self._bound_seconds = bound_seconds
         self._mine = threading.local()
         self._changed = threading.Condition()
         self._calls: set[_Call] = set()
@@ -52,7 +58,9 @@ class Watch:
     @contextmanager
     def bounded(self) -> Iterator[None]:
         """What this thread does inside."""
-        call = self._mine.call = _Call(time.monotonic() + self.bound_seconds)
+        last = self._call()
+        times = min(2 * last.times, MOST_TIMES) if last is not None and last.overdue else 1
+        call = self._mine.call = _Call(self._bound_seconds, times)
         with self._changed:
             self._calls.add(call)
             if self._thread is None:
@@ -80,10 +88,10 @@ class Watch:
             with self._changed:
                 call.deadline = time.monotonic() + seconds
 
-    def is_overdue(self) -> bool:
-        """Whether this thread's latest call was ended here."""
+    def overdue_seconds(self) -> float | None:
+        """After how long this thread's latest call was ended here; None where it was not."""
         call = self._call()
-        return call is not None and call.overdue
+        return call.seconds if call is not None and call.overdue else None
 
     def close(self) -> None:
         """End the thread; what is under way is bounded no more."""
