@@ -12,16 +12,18 @@ import pytest
 from sqlalchemy import Connection, event
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
+from nadg.domain.blob import BlobRef
 from nadg.domain.clock import Clock, SystemClock
 from nadg.domain.run import NewRun
 from nadg.domain.worker import WorkerNode, WorkerNote, WorkerStatus
 from nadg.store import SqlStore, open_store, retention
+from nadg.store.api import StoreTrouble
 from nadg.store.database import Database
 from nadg.store.dialect import locate
 from nadg.store.dialects.postgresql import PostgreSQL
 from nadg.store.leases import Fence
 from nadg.store.patience import Patience
-from tests.support.postgres import Server
+from tests.support.postgres import OWNER, Server
 
 
 class StandingStill:
@@ -134,5 +136,23 @@ def test_what_took_too_long_has_more_time_when_it_is_tried_again(server: Server,
         async with asyncio.timeout(20):
             await database.write(lambda connection: connection.exec_driver_sql("SELECT pg_sleep(0.6)"))
         await database.close()
+
+    asyncio.run(scenario())
+
+
+def test_what_everybody_is_told_of_trouble_names_neither_server_nor_user(
+    server: Server, empty_database: str
+) -> None:
+    async def scenario() -> None:
+        told: asyncio.Queue[StoreTrouble | None] = asyncio.Queue()
+        url = server.url(empty_database)
+        async with open_store(url, SystemClock(), patience_seconds=None, on_trouble=told.put_nowait) as store:
+            server.execute(empty_database, f"REVOKE ALL ON nadg.blobs FROM {OWNER}")
+            recording = asyncio.create_task(store.blobs.record([BlobRef(sha256="0" * 64, size=1)]))
+            trouble = await told.get()
+            assert trouble is not None
+            assert trouble.reason == "the user lacks a right; let the database's owner run `nadg db upgrade`"
+            server.execute(empty_database, f"GRANT ALL ON nadg.blobs TO {OWNER}")
+            await recording
 
     asyncio.run(scenario())

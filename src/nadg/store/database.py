@@ -153,9 +153,7 @@ class Database:
         In use, even what is said to be wrong with the address or with rights passes: both were right when the
         database was opened, and a project that is paused is said not to exist.
         """
-        if isinstance(explained, UserError):
-            return Passing(str(explained), explained)
-        if self._dialect.is_passing(error):
+        if isinstance(explained, UserError) or self._dialect.is_passing(error):
             return Passing(self._dialect.passing_reason(error), explained)
         return explained
 

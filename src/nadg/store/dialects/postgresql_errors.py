@@ -77,8 +77,13 @@ def is_passing(error: BaseException) -> bool:
 
 
 def passing_reason(error: BaseException) -> str:
-    """Why the database does not answer, of an error that passes: for people, in a few words of ours."""
+    """Why the database does not answer, of an error that is waited for: in a few words of ours.
+
+    Anybody may read them: neither the server's words nor its address and user are in them.
+    """
     words, state = str(error), getattr(error, "sqlstate", None) or ""
+    if (hint := _hint(error, words)) is not None:
+        return hint
     return next(
         (reason for pattern, reason in _REASONS if re.search(pattern, f"{state} {words}", re.IGNORECASE)),
         "the connection to the database was lost",
@@ -91,11 +96,16 @@ def explain(name: str, error: BaseException, secret: str, what: str, after: str)
     words = " ".join((str(error).partition("\n")[0] if answered else str(error)).split())
     if secret:
         words = words.replace(secret, "***")
-    if _LASTING_WORDS.search(words) or getattr(error, "sqlstate", None) == "42501":
-        for pattern, hint in _HINTS:
-            if re.search(pattern, words, re.IGNORECASE):
-                return UserError(f"database {name}{what}: {hint} ({words})")
+    if (hint := _hint(error, words)) is not None:
+        return UserError(f"database {name}{what}: {hint} ({words})")
     return StoreUnavailable(f"database {name}{what}: {words}{after}")
+
+
+def _hint(error: BaseException, words: str) -> str | None:
+    """What is wrong with the URL or the rights; None where it is neither."""
+    if not _LASTING_WORDS.search(words) and getattr(error, "sqlstate", None) != "42501":
+        return None
+    return next((hint for pattern, hint in _HINTS if re.search(pattern, words, re.IGNORECASE)), None)
 
 
 def _is_drivers(error: BaseException) -> bool:
