@@ -130,11 +130,24 @@ def _kept(connection: Connection, lease: Lease, holder: str, expires: datetime.d
     return lease
 
 
-def extend_lease(connection: Connection, lease: Lease, clock: Clock, lease_seconds: float) -> None:
-    """The holder stays the holder for longer."""
-    _, expires = lease_times(connection, clock, lease_seconds)
-    if connection.execute(_EXTEND, _held(lease) | {"b_expires": expires}).rowcount != 1:
-        raise LeaseLost(f"run {lease.run_id} is no longer held by {lease.owner} in term {lease.term}")
+def extend_leases(
+    connection: Connection, asked: Sequence[tuple[Lease, float]], clock: Clock
+) -> list[LeaseLost | None]:
+    """Holders stay holders for so many seconds from now; says of each whether it holds its run no longer."""
+    fence = Fence(connection, (lease.run_id for lease, _ in asked))
+    now = dialect.of(connection).now(connection, clock)
+    lost: list[LeaseLost | None] = []
+    rows: list[Row] = []
+    for lease, seconds in asked:
+        try:
+            fence.check(lease)
+        except LeaseLost as error:
+            lost.append(error)
+        else:
+            lost.append(None)
+            rows.append(_held(lease) | {"b_expires": now + datetime.timedelta(seconds=seconds)})
+    dialect.execute_many(connection, _EXTEND, rows)
+    return lost
 
 
 def give_back_lease(connection: Connection, lease: Lease) -> None:

@@ -19,7 +19,8 @@ from nadg.store.commit_queue import CommitQueue
 from nadg.store.database import Database
 from nadg.store.forget import Deletion, Pruning
 from nadg.store.group import Commit
-from nadg.store.leases import claim_run, extend_lease, give_back_lease, lease_times
+from nadg.store.leases import claim_run, give_back_lease, lease_times
+from nadg.store.renewals import RenewalQueue
 from nadg.store.reuse import read_reusable
 from nadg.store.run_records import (
     find_run,
@@ -52,6 +53,7 @@ class SqlRuns:
         self._database = database
         self._clock = clock
         self._commits = CommitQueue(database, clock)
+        self._renewals = RenewalQueue(database, clock)
 
     async def create(self, new: NewRun, owner: str, lease_seconds: float = LEASE_SECONDS) -> Lease:
         lease = Lease(run_id=new.id, owner=owner, term=1)
@@ -81,7 +83,7 @@ class SqlRuns:
         )
 
     async def renew(self, lease: Lease, lease_seconds: float = LEASE_SECONDS) -> None:
-        await self._database.write(lambda connection: extend_lease(connection, lease, self._clock, lease_seconds))
+        await self._renewals.renew(lease, lease_seconds)
 
     async def release(self, lease: Lease) -> None:
         await self._database.write(lambda connection: give_back_lease(connection, lease))
@@ -109,8 +111,9 @@ class SqlRuns:
         return await self._database.write(Pruning(ended_before, limit).carry_out)
 
     async def drain(self) -> None:
-        """Return when every commit so far is answered."""
+        """Return when every commit and renewal so far is answered."""
         await self._commits.drain()
+        await self._renewals.drain()
 
 
 def _insert_run(connection: Connection, new: NewRun, lease: Lease, clock: Clock, lease_seconds: float) -> None:
