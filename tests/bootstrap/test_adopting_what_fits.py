@@ -18,7 +18,7 @@ from nadg.bootstrap.doors import Doors
 from nadg.bootstrap.fitness import what_lacks
 from nadg.bootstrap.grid import create_engine
 from nadg.bootstrap.home import Home
-from nadg.bootstrap.master import Master
+from nadg.bootstrap.master import Master, MasterWatcher
 from nadg.bootstrap.submitted import MasterRooms
 from nadg.bootstrap.workers import WorkerPool
 from nadg.domain.changes import RunChanged, SubtaskChanged
@@ -183,5 +183,22 @@ def test_a_lease_is_kept_while_a_large_run_is_read(tmp_path: Path) -> None:
                 await resuming
             assert slow.renewals == 2
             assert carrier.carried == frozenset()
+
+    asyncio.run(scenario())
+
+
+def test_a_run_that_is_broken_off_while_its_master_stops_is_left_as_it_stands(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with opened(tmp_path) as house:
+            carrier, created = house.rooms.carrier, asyncio.Event()
+            watcher = MasterWatcher(Bell(), house.told.put_nowait, created.set)
+            carrying = asyncio.create_task(carrier.carry(new_run("a"), watcher, None))
+            await created.wait()
+            carrier._leaving = True  # the run itself has not heard of it yet
+            carrying.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await carrying
+            record = await house.runs.get("a")
+            assert (record.state.value in ("planned", "running"), record.orphaned) == (True, True)
 
     asyncio.run(scenario())
