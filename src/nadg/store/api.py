@@ -1,4 +1,4 @@
-"""What a store offers: the SQL store and the fake in memory both have exactly these methods."""
+"""What a store offers, whatever database it lies in."""
 
 from __future__ import annotations
 
