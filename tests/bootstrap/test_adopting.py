@@ -52,6 +52,7 @@ class House:
         self.blobs, self.holder = BlobFolder(folder / "blobs"), Holder()
         self.taken: list[tuple[RunRecord, Lease]] = []
         self.notices: list[str] = []
+        self.able = True
         self.adopter = Adopter(
             self.runs,
             self.blobs,
@@ -59,6 +60,7 @@ class House:
             take=lambda record, lease: self.taken.append((record, lease)),
             notice=self.notices.append,
             lease_seconds=60,
+            able=lambda: self.able,
         )
 
     async def orphan(self, run_id: str, *inputs: InputFile) -> None:
@@ -84,6 +86,19 @@ def test_a_run_without_a_master_is_taken_once(tmp_path: Path) -> None:
             await house.adopter.look()
         ((record, lease),) = house.taken
         assert (record.id, lease.owner, lease.term) == ("a", "me", 2)
+
+    in_house(tmp_path, work)
+
+
+def test_a_master_without_workers_leaves_runs_to_others_for_as_long(tmp_path: Path) -> None:
+    async def work(house: House) -> None:
+        await house.orphan("a")
+        house.able = False
+        await house.adopter.look()
+        assert house.taken == []
+        house.able = True
+        await house.adopter.look()
+        assert [record.id for record, _ in house.taken] == ["a"]
 
     in_house(tmp_path, work)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime
+import errno
 import hashlib
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -19,8 +20,9 @@ from nadg.domain.events import AttemptFinished, AttemptLost, AttemptStarted
 from nadg.domain.limits import Limits
 from nadg.domain.outcome import Outcome, Receipt
 from nadg.domain.tier import Tier
+from nadg.engines import keeper
 from nadg.engines.grid import GridEngine, GridSettings
-from nadg.link.blobfolder import BlobFolder
+from nadg.link.blobfolder import BlobFile, BlobFolder
 from nadg.link.frames import Ack, Assign, BlobAbsent, BlobData, BlobWant, Finished, Frame, Started
 from tests.support.scripted_worker import ScriptedWorker
 from tests.support.sink import Sink
@@ -158,5 +160,38 @@ def test_a_worker_whose_disk_is_full_says_so_and_takes_what_fits(tmp_path: Path,
             writes = await ended("r/output/0/1", "open('made', 'wb').write(bytes(6 << 20)); result = 1")
             assert (writes.kind, writes.reason) == ("crashed", "the worker's disk is full")
             assert (await ended("r/small/1/1", "open('made', 'wb').write(b'1'); result = 1")).kind == "succeeded"
+
+    asyncio.run(body())
+
+
+class FullAtFirst(BlobFolder):
+    """A master's folder on a disk that has room only from the third try on."""
+
+    tries = 0
+
+    def create(self) -> BlobFile:
+        self.tries += 1
+        if self.tries < 3:
+            raise OSError(errno.ENOSPC, "No space left on device", "blobs")
+        return super().create()
+
+
+def test_a_master_whose_disk_is_full_waits_and_has_nothing_done_again(
+    tmp_path: Path, start_worker: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeper, "FULL_DISK_SECONDS", 0.01)
+    worker = start_worker("w")
+
+    async def body() -> None:
+        sink, folder = Sink(), FullAtFirst(tmp_path / "master")
+        async with GridEngine(folder, SystemClock()) as engine:
+            engine.add_worker(worker.url, worker.token)
+            await engine.wait_ready(1, 30)
+            await submit(engine, sink, "r/a/0/1", "open('made', 'w').write('1'); result = 1")
+            await sink.until(lambda: "r/a/0/1" in sink.ends())
+            end = sink.ends()["r/a/0/1"]
+            assert isinstance(end, AttemptFinished), end
+            assert folder.has(end.outcome.artifacts[0].blob.sha256)
+        assert folder.tries == 3
 
     asyncio.run(body())

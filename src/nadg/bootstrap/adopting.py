@@ -35,7 +35,8 @@ class Adopter:
     """Looks for such runs, claims those that this master can go on with, and hands them out.
 
     `take` is given each under a fresh lease; `lacks` says what a run needs that this master has not, and
-    `notice` hears, once, of one that is left to others.
+    `notice` hears, once, of one that is left to others. While it is not `able`, such as without a worker, it
+    leaves all to others, and tries again.
     """
 
     def __init__(
@@ -48,9 +49,11 @@ class Adopter:
         notice: Notice,
         lease_seconds: float,
         lacks: Callable[[RunRecord], str] = lambda record: "",
+        able: Callable[[], bool] = lambda: True,
     ) -> None:
         self._runs, self._blobs, self._holder = runs, blobs, holder
         self._take, self._notice, self._lease_seconds, self._lacks = take, notice, lease_seconds, lacks
+        self._able = able
         self._left: set[str] = set()
         """Runs that this master cannot go on with."""
 
@@ -65,6 +68,8 @@ class Adopter:
 
     async def look(self) -> None:
         """Once. Raises StoreUnavailable."""
+        if not self._able():
+            return
         for run_id in await self._runs.unowned(AT_ONCE + len(self._left)):
             if run_id not in self._left and run_id not in self._holder.carried:
                 await self._adopt_or_leave(run_id)

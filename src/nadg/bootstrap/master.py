@@ -82,6 +82,7 @@ class Master:
             notice=notice,
             lease_seconds=rooms.settings.lease_seconds,
             lacks=self._lacks,
+            able=self._has_worker,
         )
         self._adopting: asyncio.Task[None] | None = None
         self._stopping = False
@@ -176,6 +177,9 @@ class Master:
             del self._coming[run_id]
             if not stored.done():
                 stored.set_exception(failure)
+
+    def _has_worker(self) -> bool:
+        return any(view.state == "ready" for view in self._rooms.engine.workers())
 
     def _adopted(self, record: RunRecord, lease: Lease) -> None:
         self._notice(f"Going on with run {record.id}, whose master is gone.")

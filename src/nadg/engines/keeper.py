@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import logging
 from collections.abc import Callable
 
 from nadg.domain.blob import BlobRef, Blobs
@@ -26,6 +28,11 @@ from nadg.link.frames import (
 from nadg.link.session import LOOKED_UP_AT_ONCE, Session, receive_hello, send_hello
 
 FIRST_BACKOFF_SECONDS = 0.05
+FULL = (errno.ENOSPC, errno.EDQUOT)
+FULL_DISK_SECONDS = 2.0
+"""How often it is tried again to keep what a worker made, where the disk here is full."""
+
+_log = logging.getLogger(__name__)
 
 
 class LinkKeeper:
@@ -161,7 +168,7 @@ class LinkKeeper:
     async def _collect(self, frame: Finished, missing: list[BlobRef]) -> None:
         assert self._session is not None
         try:
-            await self._session.fetch(missing)
+            await self._fetch(self._session, missing)
         except LinkLost:
             return  # the worker says it again on the next link
         except (NotFound, BlobRefused, OSError) as error:
@@ -171,3 +178,18 @@ class LinkKeeper:
             self._fleet.finished(self.node, frame.attempt_id, frame.outcome)
         self._collecting.discard(frame.attempt_id)
         self._changed()
+
+    async def _fetch(self, session: Session, missing: list[BlobRef]) -> None:
+        """Fetch them, waiting for room on this machine's own disk: the work shall not be done again for that."""
+        told = False
+        while True:
+            try:
+                return await session.fetch(missing)
+            except OSError as error:
+                if error.errno not in FULL:
+                    raise
+                if not told:
+                    _log.warning("what workers made waits there: %s", error)
+                told = True
+                await asyncio.sleep(FULL_DISK_SECONDS)
+                missing = [ref for ref in missing if not self._blobs.has(ref.sha256)]
