@@ -36,7 +36,7 @@ from nadg.link.blobfolder import BlobFolder
 from nadg.orchestrator.loop import RunLoop, RunStore
 from nadg.settings import Settings
 from nadg.store import open_store
-from tests.support.postgres import open_server
+from tests.support.postgres import started_server
 
 CLOCK = SystemClock()
 
@@ -78,10 +78,10 @@ async def measure(runs: Creating, engine: GridEngine, blobs: BlobFolder, plan: P
 
 @asynccontextmanager
 async def open_stores(folder: Path) -> AsyncIterator[dict[str, Creating]]:
-    with open_server() as server:
+    with started_server(durable=True) as server, server.database() as database:
         async with AsyncExitStack() as stack:
             sqlite = await stack.enter_async_context(open_store(folder / "nadg.db", CLOCK))
-            postgres = await stack.enter_async_context(open_store(server.create_database(), CLOCK))
+            postgres = await stack.enter_async_context(open_store(server.url(database), CLOCK))
             yield {"memory": MemoryRuns(), "SQLite": sqlite.runs, "PostgreSQL": postgres.runs}
 
 

@@ -30,7 +30,7 @@ from nadg.domain.states import (
     SubtaskState,
     require_move,
 )
-from nadg.store import ReusableOutcome
+from nadg.store.api import ReusableOutcome
 
 
 class MemoryRuns:
@@ -60,6 +60,9 @@ class MemoryRuns:
 
     async def renew(self, lease: Lease, lease_seconds: float) -> None:
         self._check(lease)
+
+    async def request_cancel(self, run_id: str, reason: str) -> bool:
+        return True
 
     async def cancel_requested(self, run_id: str) -> str | None:
         return None

