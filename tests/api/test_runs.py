@@ -143,13 +143,13 @@ def test_a_waiting_follower_is_woken_by_what_happens_and_the_run_is_cancelled(ma
     waiting = threading.Thread(target=lambda: pages.append(master.ask("GET", path).document["events"]))
     waiting.start()
     cancelled = master.post(f"/v1/runs/{run_id}/cancel", {"reason": "enough"})
-    assert (cancelled.status, cancelled.document) == (202, {"asked": True})
+    assert (cancelled.status, cancelled.document) == (202, {"id": run_id, "asked": True, "ended": False})
     waiting.join(timeout=20)
     assert pages
     assert pages[0][0]["seq"] == seen + 1
     document = ended(master, run_id)
     assert (document["state"], document["reason"]) == ("cancelled", "enough")
-    assert master.ask("POST", f"/v1/runs/{run_id}/cancel").document == {"asked": False}
+    assert master.ask("POST", f"/v1/runs/{run_id}/cancel").document["asked"] is False
 
 
 @pytest.mark.parametrize("query", ["after=-1", "after=x", "after=1e3", "wait=soon", "wait=-1", "wait=nan"])

@@ -17,7 +17,7 @@ from nadg.api.routes import runs
 from nadg.api.service import MasterParts
 from nadg.domain.changes import RunChanged
 from nadg.domain.clock import SystemClock
-from nadg.domain.master_api import EventPage, Health, Submission
+from nadg.domain.master_api import CancelAnswer, EventPage, Health, Submission
 from nadg.domain.plan import Plan
 from nadg.domain.run import NewRun
 from nadg.domain.states import RunState
@@ -38,8 +38,8 @@ class Idle:
     def call_off(self, run_id: str) -> bool:
         return False
 
-    async def cancel(self, run_id: str, reason: str) -> bool:
-        return False
+    async def cancel(self, run_id: str, reason: str) -> CancelAnswer:
+        return CancelAnswer(id=run_id, asked=False)
 
     def health(self) -> Health:
         raise NotImplementedError

@@ -1,7 +1,11 @@
-"""`nadg run` with a master: as if the run were its own, but it goes on without whoever typed it."""
+"""`nadg run` with a master: as if the run were its own, but it goes on without whoever typed it.
+
+And what is asked of that master's runs and workers reads as it does in its own home.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -12,6 +16,13 @@ from pathlib import Path
 
 import pytest
 
+from nadg.bootstrap.remote import fresh_run_id
+from nadg.domain.blob import BlobRef
+from nadg.domain.clock import SystemClock
+from nadg.domain.inputs import InputFile
+from nadg.domain.plan import Plan
+from nadg.domain.run import NewRun
+from nadg.store import open_store
 from tests.support.master_process import MasterProcess
 from tests.support.nadg_folder import Folder, ended, read_until
 
@@ -53,6 +64,13 @@ def folder(tmp_path: Path, master: MasterProcess) -> Iterator[Folder]:
     folder.environment["NADG_MASTER_URL"] = master.url
     yield folder
     folder.close()
+
+
+@pytest.fixture
+def away(folder: Folder, master: MasterProcess) -> Folder:
+    """Where nothing of the master's is known but its address and its token."""
+    folder.environment |= {"NADG_HOME": str(folder.path / "other"), "NADG_MASTER_TOKEN": master.token}
+    return folder
 
 
 def begun(run: subprocess.Popen[str]) -> str:
@@ -139,6 +157,71 @@ def test_what_is_wrong_is_one_sentence_and_exit_code_2(folder: Folder, tmp_path:
     assert folder.refused("run", "--plan", plan).startswith(
         "nadg: NADG_MASTER_URL: this is no address of a master"
     )
+
+
+LOOKING = ["runs list", "runs show 1", "runs show 1 --plan", "runs show 1 --json", "runs cancel 1", "workers list"]
+
+
+@pytest.mark.parametrize("command", LOOKING)
+def test_who_cannot_ask_the_master_is_told_in_one_sentence(away: Folder, command: str) -> None:
+    home = Path(away.environment["NADG_HOME"])
+    away.environment["NADG_MASTER_TOKEN"] = "not-the-token-of-it"
+    assert "refused the token; set NADG_MASTER_TOKEN" in away.refused(*command.split())
+    away.environment["NADG_MASTER_URL"] = "http://127.0.0.1:9"
+    assert "no master answers at http://127.0.0.1:9" in away.refused(*command.split())
+    del away.environment["NADG_MASTER_TOKEN"]
+    assert "its token is not known here" in away.refused(*command.split())
+    assert not (home / "nadg.db").exists(), "nothing here was asked instead"
+
+
+@pytest.mark.parametrize("command", ["show", "cancel"])
+def test_a_run_that_the_master_does_not_know_is_named(away: Folder, command: str) -> None:
+    for unknown in ("zzzzzzzz", "..", "1/../..", "é"):
+        assert away.refused("runs", command, unknown) == f"nadg: no run {unknown}; see `nadg runs list`\n"
+    assert "the run id is empty" in away.refused("runs", command, " ")
+
+
+def test_what_the_master_has_reads_as_in_its_own_home(away: Folder, master: MasterProcess, tmp_path: Path) -> None:
+    code = {"kind": "python", "code": "open('made.txt', 'w').write('x'); result = 'n' * 70_000"}
+    plan = {"goal": "much", "subtasks": [{"id": "made", "work": code}]}
+    run_id = master.post("/v1/runs", {"plan": plan}).document["id"]
+    assert attached(away, run_id) == 0
+    home, run = Folder(tmp_path, master.home), run_id[:15]
+    show = f"show {run}"
+    for question in (
+        "list",
+        "list --limit 9999 --json",
+        show,
+        f"{show} --json",
+        f"{show} --plan",
+        f"cancel {run}",
+    ):
+        there, here = (one.ask("runs", *question.split()) for one in (home, away))
+        assert (here.returncode, here.stdout, here.stderr) == (0, there.stdout, ""), question
+    assert "n" * 70_000 in away.ask("runs", "show", run).stdout.replace("\n", "")
+    there, here = (json.loads(one.ask("workers", "list", "--json").stdout) for one in (home, away))
+    assert [one["vm_url"] for one in here] == [one["vm_url"] for one in there]
+    assert here[0]["id"] in away.ask("workers", "list").stdout
+    assert not (tmp_path / "other" / "nadg.db").exists()
+
+
+def test_a_run_that_nobody_can_go_on_with_is_ended_by_the_master_at_once(
+    away: Folder, master: MasterProcess
+) -> None:
+    """It lacks a file of it, and so leaves it to others."""
+    gone = InputFile(name="gone.csv", kind="text", blob=BlobRef(sha256="0" * 64, size=1))
+    plan = Plan.model_validate({"subtasks": [{"id": "a", "work": {"kind": "python", "code": "result = 1"}}]})
+
+    async def left_behind() -> str:
+        async with open_store(master.home / "nadg.db", SystemClock()) as store:
+            new = NewRun(id=fresh_run_id(), command="it", planner="file", plan=plan, inputs=(gone,))
+            await store.runs.release(await store.runs.create(new, "a master that is gone"))
+            return new.id
+
+    run_id = asyncio.run(left_behind())
+    said = away.ask("runs", "cancel", run_id).stdout
+    assert said == f"Run {run_id} is cancelled; its master was gone, so it had come to a halt.\n"
+    assert json.loads(away.ask("runs", "show", run_id, "--json").stdout)["state"] == "cancelled"
 
 
 def test_a_second_master_at_the_same_port_says_what_is_there(folder: Folder, master: MasterProcess) -> None:

@@ -17,7 +17,7 @@ from nadg.domain.master_api import MOST_WAIT_SECONDS, Submission, SubmittedFile
 
 Body = TypeVar("Body")
 LONGEST_NAME = 1_000
-MOST_RUNS = 1_000
+MOST_RUNS = 10_000
 """In one list."""
 
 

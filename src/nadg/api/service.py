@@ -8,7 +8,7 @@ import msgspec
 
 from nadg.api.bell import Bell
 from nadg.domain.blob import Blobs
-from nadg.domain.master_api import Health, Submission
+from nadg.domain.master_api import CancelAnswer, Health, Submission
 from nadg.store.api import Store
 
 
@@ -27,8 +27,8 @@ class RunService(Protocol):
         """Stop one that is still being planned and is not stored; False where there is none of that whole id."""
         ...
 
-    async def cancel(self, run_id: str, reason: str) -> bool:
-        """Ask a run to end, whoever carries it out; False where it has ended. Raises NotFound."""
+    async def cancel(self, run_id: str, reason: str) -> CancelAnswer:
+        """Ask a run to end, whoever carries it out; end it where nobody does. Raises NotFound."""
         ...
 
     def health(self) -> Health:

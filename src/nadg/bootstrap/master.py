@@ -17,12 +17,13 @@ from nadg.bootstrap.adopting import Adopter
 from nadg.bootstrap.asked import has_models
 from nadg.bootstrap.fitness import what_lacks
 from nadg.bootstrap.models import Notice
+from nadg.bootstrap.orphans import end_orphan
 from nadg.bootstrap.planning import new_run_id
 from nadg.bootstrap.review import RunEstimate
 from nadg.bootstrap.submitted import MasterRooms, grid_for, start_submitted
 from nadg.domain.changes import Change
 from nadg.domain.errors import LeaseLost, NadgError, NotFound
-from nadg.domain.master_api import DatabaseHealth, Health, Submission
+from nadg.domain.master_api import CancelAnswer, DatabaseHealth, Health, Submission
 from nadg.domain.plan import Plan
 from nadg.domain.run import Lease, RunRecord
 from nadg.domain.wishes import ModelWishes
@@ -130,10 +131,12 @@ class Master:
         coming.task.cancel()
         return True
 
-    async def cancel(self, run_id: str, reason: str) -> bool:
-        asked = await self._rooms.store.runs.request_cancel(run_id, reason)
-        self._rooms.carrier.cancel(run_id, reason)
-        return asked
+    async def cancel(self, run_id: str, reason: str) -> CancelAnswer:
+        runs = self._rooms.store.runs
+        asked, ended = await runs.request_cancel(run_id, reason), False
+        if not self._rooms.carrier.cancel(run_id, reason) and asked:
+            ended = await end_orphan(runs, run_id, f"{reason}; its master was gone", self._rooms.clock)
+        return CancelAnswer(id=run_id, asked=asked, ended=ended)
 
     def health(self) -> Health:
         database = _database_health(self._rooms.store.trouble)

@@ -1,4 +1,4 @@
-"""What `nadg runs` does: read runs from the store, ask for their end, watch them from outside."""
+"""What `nadg runs` does: show runs that were, ask for their end, watch them from outside."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import msgspec
 
 from nadg.cli.configuration import read_settings
 from nadg.cli.console import create_console, print_table
+from nadg.cli.records import open_records
 from nadg.cli.render.answer import answer_renderable, verdict
 from nadg.cli.render.plan import plan_tree
 from nadg.cli.render.record import failure_details, files_table, note_lines, subtasks_table
@@ -32,10 +33,8 @@ SILENT_LOOKS = 10
 
 async def list_runs(limit: int, as_json: bool) -> None:
     """The latest runs, newest first."""
-    from nadg.bootstrap.records import open_store_only
-
-    async with open_store_only(read_settings()) as store:
-        runs = await store.runs.list(limit)
+    async with open_records(read_settings()) as records:
+        runs = await records.runs(limit)
     if as_json:
         print(msgspec.json.format(msgspec.json.encode(runs), indent=2).decode())
     elif runs:
@@ -46,17 +45,18 @@ async def list_runs(limit: int, as_json: bool) -> None:
 
 async def show_run(prefix: str, as_json: bool, plan: bool) -> None:
     """One run in full, or its plan alone."""
-    from nadg.bootstrap.records import open_store_only
+    async with open_records(read_settings()) as records:
+        if plan:
+            show_plan_of(await records.run(prefix), as_json)
+        elif as_json:
+            print(json.dumps(await records.document(prefix), indent=2))
+        else:
+            record = await records.run(prefix)
+            show_whole(record, await records.answer(record))
 
-    async with open_store_only(read_settings()) as store:
-        record = await store.runs.get(await store.runs.find(prefix))
-        document, answer = store.run_document(record), await store.answer_text(record)
-    if plan:
-        show_plan_of(record, as_json)
-        return
-    if as_json:
-        print(json.dumps(document | {"orphaned": record.orphaned}, indent=2))
-        return
+
+def show_whole(record: RunRecord, answer: str) -> None:
+    """For people: plan, verdict, subtasks, what models took, files, notes, failures, and the answer."""
     console = create_console()
     console.print(plan_tree(record.plan, command=record.command, planner=record.planner))
     console.print(verdict(record), soft_wrap=True)
@@ -91,23 +91,15 @@ def show_plan_of(record: RunRecord, as_json: bool) -> None:
 
 
 async def cancel_run(prefix: str) -> None:
-    """Leave the request in the store for the master that owns the run; where it is gone, end the run here."""
-    from nadg.bootstrap.records import open_store_only
-
-    settings = read_settings()
-    if settings.master_url:
-        from nadg.cli.remote import cancel_remotely
-
-        await cancel_remotely(settings, prefix)
-        return
-    async with open_store_only(settings) as store:
-        run_id = await store.runs.find(prefix)
-        asked = await store.runs.request_cancel(run_id, "cancelled by the user")
-        ended = asked and await store.end_orphan(run_id, "cancelled by the user; its master was gone")
-    if ended:
-        print(f"Run {run_id} is cancelled; its master was gone, so it had come to a halt.")
+    """Leave the request for the master that owns the run; where that is gone, the run is ended at once."""
+    async with open_records(read_settings()) as records:
+        answer = await records.cancel(prefix)
+    if answer.ended:
+        print(f"Run {answer.id} is cancelled; its master was gone, so it had come to a halt.")
+    elif answer.asked:
+        print(f"Asked run {answer.id} to end.")
     else:
-        print(f"Asked run {run_id} to end." if asked else f"Run {run_id} has already ended; nothing to cancel.")
+        print(f"Run {answer.id} has already ended; nothing to cancel.")
 
 
 async def attach_run(prefix: str) -> int:

@@ -10,6 +10,7 @@ import msgspec
 
 from nadg.cli.configuration import read_settings
 from nadg.cli.console import create_console
+from nadg.cli.records import open_records
 from nadg.cli.render.safe import one_line
 from nadg.cli.render.tables import worker_lines
 from nadg.cli.render.workers import workers_list
@@ -19,10 +20,8 @@ from nadg.domain.worker import SET_BY_HAND, WorkerStatus
 
 async def list_workers(as_json: bool) -> None:
     """The registry, oldest first."""
-    from nadg.bootstrap.records import open_store_only
-
-    async with open_store_only(read_settings()) as store:
-        workers = await store.workers.list()
+    async with open_records(read_settings()) as records:
+        workers = await records.workers()
     if as_json:
         print(msgspec.json.format(msgspec.json.encode(workers), indent=2).decode())
     elif workers:

@@ -176,16 +176,6 @@ async def attach_remotely(settings: Settings, prefix: str) -> int:
     return exit_code_of_run(record, interrupted=False)
 
 
-async def cancel_remotely(settings: Settings, prefix: str) -> None:
-    """Ask a run of the master's to end. Raises NotFound."""
-    async with master_of(
-        settings, ScreenWatcher(create_screen(create_console(stderr=True), quiet=True))
-    ) as master:
-        run_id = (await master.record(prefix)).id
-        asked = await master.cancel(run_id, "cancelled by the user")
-    print(f"Asked run {run_id} to end." if asked else f"Run {run_id} has already ended; nothing to cancel.")
-
-
 async def _follow(master: MasterClient, run_id: str, watcher: ScreenWatcher, console: Console | None) -> RunRecord:
     record = await master.record(run_id)
     if console is not None and not record.planning:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import httpx
 import msgspec
 
-from nadg.domain.errors import ModelUnavailable, NadgError, NotFound, PlanInvalid, UserError
+from nadg.domain.errors import ModelUnavailable, NadgError, NotFound, PlanInvalid, StoreUnavailable, UserError
 from nadg.domain.master_api import Refusal
 
 CONNECT_SECONDS = 5.0
@@ -28,7 +28,7 @@ Notice = Callable[[str], None]
 class Connection:
     """Says once that the master is out of reach, and once that it is back; made by `connected`."""
 
-    def __init__(self, http: httpx.AsyncClient, url: str, notice: Notice) -> None:
+    def __init__(self, http: httpx.AsyncClient, url: str, notice: Notice | None) -> None:
         self.http, self.url = http, url
         self._notice = notice
         self._in_trouble = False
@@ -62,8 +62,10 @@ class Connection:
                 if not _is_trouble(answer):
                     self._is_back()
                     return _body_of(answer, self.url)
-                self._reached = True
                 trouble = _detail(answer).detail
+                if self._notice is None:
+                    raise StoreUnavailable(f"the master at {self.url} cannot answer now: {trouble}")
+                self._reached = True
             self._tell(trouble)
             await asyncio.sleep(pause * (0.5 + random.random() / 2))
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
@@ -79,7 +81,7 @@ class Connection:
             yield answer.aiter_bytes()
 
     def _tell(self, trouble: str) -> None:
-        if not self._reached:
+        if self._notice is None or not self._reached:
             raise UserError(
                 f"NADG_MASTER_URL: no master answers at {self.url} ({trouble}); start one there: `nadg up`, "
                 "or unset the variable to run without one"
@@ -90,14 +92,17 @@ class Connection:
 
     def _is_back(self) -> None:
         self._reached = True
-        if self._in_trouble:
+        if self._in_trouble and self._notice is not None:
             self._in_trouble = False
             self._notice(f"The master at {self.url} answers again.")
 
 
 @asynccontextmanager
-async def connected(url: str, token: str, notice: Notice) -> AsyncIterator[Connection]:
-    """A connection for the length of a `with`; nothing is sent yet. `notice` hears of trouble."""
+async def connected(url: str, token: str, notice: Notice | None) -> AsyncIterator[Connection]:
+    """A connection for the length of a `with`; nothing is sent yet. `notice` hears of trouble.
+
+    Without it nothing is waited for: UserError says that no master answers, StoreUnavailable that it cannot now.
+    """
     headers = {"Authorization": f"Bearer {token}", "User-Agent": "nadg"}
     direct = _is_loopback(urlsplit(url).hostname or "")  # no proxy could reach it
     async with httpx.AsyncClient(base_url=url, headers=headers, trust_env=not direct) as http:

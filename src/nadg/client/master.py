@@ -6,8 +6,7 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import TypeVar
-from urllib.parse import quote
+from typing import Any, TypeVar
 
 import httpx
 import msgspec
@@ -15,7 +14,7 @@ import msgspec
 from nadg.client.connection import ANSWER_SECONDS, Connection
 from nadg.domain.blob import BlobRef, BlobWriter
 from nadg.domain.changes import RunChanged
-from nadg.domain.errors import NotFound, UserError
+from nadg.domain.errors import NotFound, UserError, no_run
 from nadg.domain.master_api import (
     MAX_BLOB_BYTES,
     MOST_WAIT_SECONDS,
@@ -28,8 +27,9 @@ from nadg.domain.master_api import (
     Submitted,
     decode_record,
 )
-from nadg.domain.run import RunRecord
+from nadg.domain.run import RunRecord, RunSummary
 from nadg.domain.states import is_final
+from nadg.domain.worker import WorkerNode
 
 COPY_BYTES = 1 << 20
 JSON = {"Content-Type": "application/json"}
@@ -73,7 +73,7 @@ class MasterClient:
 
     async def record(self, run_id: str) -> RunRecord:
         """The whole run as it stands; its id may be cut short. Raises NotFound."""
-        data = await self._connection.ask("GET", f"/v1/runs/{quote(run_id, safe='')}/record")
+        data = await self._connection.ask("GET", f"{_place_of(run_id)}/record")
         try:
             return await asyncio.to_thread(decode_record, data)
         except ValueError as error:
@@ -91,11 +91,26 @@ class MasterClient:
                 if isinstance(event.change, RunChanged) and is_final(event.change.state):
                     return
 
-    async def cancel(self, run_id: str, reason: str) -> bool:
-        """Ask a run to end; False where it has ended. Raises NotFound."""
-        content = msgspec.json.encode(Cancelling(reason=reason))
-        answer = await self._connection.ask("POST", f"/v1/runs/{run_id}/cancel", content=content, headers=JSON)
-        return _read(answer, CancelAnswer).asked
+    async def cancel(self, run_id: str, reason: str) -> CancelAnswer:
+        """Ask a run to end; its id may be cut short. Raises NotFound."""
+        content, place = msgspec.json.encode(Cancelling(reason=reason)), f"{_place_of(run_id)}/cancel"
+        return _read(await self._connection.ask("POST", place, content=content, headers=JSON), CancelAnswer)
+
+    async def runs(self, limit: int) -> tuple[RunSummary, ...]:
+        """The latest ones, newest first."""
+        return _read(await self._connection.ask("GET", f"/v1/runs?limit={limit}"), tuple[RunSummary, ...])
+
+    async def document(self, run_id: str) -> dict[str, Any]:
+        """As `run.json` has it, and whether it is `orphaned`; its id may be cut short. Raises NotFound."""
+        return _read(await self._connection.ask("GET", _place_of(run_id)), dict[str, Any])
+
+    async def answer(self, run_id: str) -> str:
+        """The answer as it stands, as Markdown. Raises NotFound."""
+        return (await self._connection.ask("GET", f"{_place_of(run_id)}/answer")).decode()
+
+    async def workers(self) -> tuple[WorkerNode, ...]:
+        """The registry, oldest first."""
+        return _read(await self._connection.ask("GET", "/v1/workers"), tuple[WorkerNode, ...])
 
     async def fetch(self, sha256: str, create: Callable[[], BlobWriter]) -> None:
         """Write a blob's content, anew where it is cut off. Raises NotFound, BlobRefused and OSError."""
@@ -123,6 +138,16 @@ def _hashed(path: Path) -> BlobRef:
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256")
         return BlobRef(sha256=digest.hexdigest(), size=file.tell())
+
+
+def _place_of(run_id: str) -> str:
+    """Where a run is; a master would take an id with signs in it for another place. Raises NotFound."""
+    wanted = run_id.strip().lower()
+    if not wanted:
+        raise UserError("the run id is empty; give its first characters, see `nadg runs list`")
+    if not (wanted.isascii() and wanted.isalnum()):
+        raise no_run(run_id)
+    return f"/v1/runs/{wanted}"
 
 
 def _read(data: bytes, kind: type[Document]) -> Document:

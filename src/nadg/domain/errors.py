@@ -88,6 +88,11 @@ class NotFound(NadgError):
     """A named thing does not exist; the message says which and where to look."""
 
 
+def no_run(run_id: str) -> NotFound:
+    """No run's id is that, or starts so."""
+    return NotFound(f"no run {run_id}; see `nadg runs list`")
+
+
 class LeaseLost(NadgError):
     """A write was refused because another master holds the run by a newer term."""
 

@@ -81,8 +81,12 @@ class Cancelling(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 class CancelAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """What came of it."""
 
+    id: str
+    """Of the run, whole."""
     asked: bool
     """False: it had ended before."""
+    ended: bool = False
+    """No master carried it out, so that it is at its end already."""
 
 
 class DatabaseHealth(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,11 +8,10 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, bindparam, delete, select
 
 from nadg.domain.clock import Clock
-from nadg.domain.errors import UserError
+from nadg.domain.errors import UserError, no_run
 from nadg.domain.states import RunState, is_final
 from nadg.store import dialect
 from nadg.store.retention import fitting
-from nadg.store.run_records import no_run
 from nadg.store.tables import attempts, events, model_calls, runs, shards, subtasks
 
 _ENDED = (

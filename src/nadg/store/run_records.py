@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Row, ScalarSelect, Select, bin
 
 from nadg.domain.changes import CodeChanged, PlanSettled, ShardsAdded, SubtaskRedefined
 from nadg.domain.clock import Clock
-from nadg.domain.errors import NotFound, UserError
+from nadg.domain.errors import UserError, no_run
 from nadg.domain.model_calls import CallRecord
 from nadg.domain.run import AttemptRecord, RunRecord, RunSummary, ShardRecord, SubtaskRecord
 from nadg.domain.states import AttemptState, RunState, ShardState, SubtaskState, is_final
@@ -85,10 +85,6 @@ _SAME_START = (
     .order_by(runs.c.id)
     .limit(_AMBIGUOUS_SHOWN + 1)
 )
-
-
-def no_run(run_id: str) -> NotFound:
-    return NotFound(f"no run {run_id}; see `nadg runs list`")
 
 
 def read_run(connection: Connection, run_id: str, clock: Clock) -> RunRecord:

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 
 from nadg.domain.changes import Change
 from nadg.domain.clock import Clock
-from nadg.domain.errors import LeaseLost, UserError
+from nadg.domain.errors import LeaseLost, UserError, no_run
 from nadg.domain.run import Lease, NewRun, RunRecord, RunSummary
 from nadg.domain.states import RunState, SubtaskState, is_final
 from nadg.store import codec, dialect
@@ -24,7 +24,6 @@ from nadg.store.renewals import RenewalQueue
 from nadg.store.reuse import read_reusable
 from nadg.store.run_records import (
     find_run,
-    no_run,
     read_cancel_reason,
     read_events,
     read_plan_events,

@@ -80,10 +80,10 @@ async def cancel(run_id: str, request: Request, parts: Parts) -> Response:
     """202: whoever carries it out will end it; what is done is kept."""
     asked = await read_body(request, Cancelling)
     if parts.service.call_off(run_id):
-        return json_response(CancelAnswer(asked=True), 202)
+        return json_response(CancelAnswer(id=run_id, asked=True), 202)
     run_id = await looked_up(parts.store.runs.find(run_id))
-    answer = CancelAnswer(asked=await parts.service.cancel(run_id, asked.reason[:300]))
-    return json_response(answer, 202 if answer.asked else 200)
+    answer = await parts.service.cancel(run_id, asked.reason[:300])
+    return json_response(answer, 202 if answer.asked and not answer.ended else 200)
 
 
 async def _record(run_id: str, parts: MasterParts) -> RunRecord:
