@@ -31,6 +31,11 @@ from nadg.store import SqlStore, open_store
 
 CHANGES_PER_SHARD = 5
 SINGLE_COMMITS = 500
+SHARD = "run_id, subtask_id, shard_index, piece"
+ATTEMPT = "id, run_id, subtask_id, shard_index, number, created_at"
+END = "worker, started_at, finished_at, outcome, environment"
+"""What an attempt's row is given when it begins, and when it is over."""
+EVENT = "run_id, seq, at, kind, payload, term"
 
 
 def outcome() -> Outcome:
@@ -107,29 +112,26 @@ def copied_by_hand(database: Path, copy: Path) -> float:
         for (sql,) in source.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND type <> 'view'"):
             target.execute(sql)
         where = "WHERE run_id = 'grouped0'"
-        events = source.execute(f"SELECT * FROM events {where} AND kind <> 'shards'").fetchall()
-        attempts = source.execute(f"SELECT * FROM attempts {where}").fetchall()
-        shards = source.execute(f"SELECT * FROM shards {where}").fetchall()
-        target.executemany(
-            "INSERT INTO shards VALUES (?, ?, ?, 'queued', '', ?)", [(*one[:3], one[5]) for one in shards]
-        )
+        events = source.execute(f"SELECT {EVENT} FROM events {where} AND kind <> 'shards'").fetchall()
+        attempts = source.execute(f"SELECT {ATTEMPT}, {END} FROM attempts {where}").fetchall()
+        shards = source.execute(f"SELECT {SHARD} FROM shards {where}").fetchall()
+        target.executemany(f"INSERT INTO shards ({SHARD}, state) VALUES (?, ?, ?, ?, 'queued')", shards)
         target.commit()
         move = "UPDATE shards SET state = ? WHERE run_id = ? AND subtask_id = ? AND shard_index = ?"
-        end = (
-            "UPDATE attempts SET state = ?, worker = ?, started_at = ?, finished_at = ?, outcome = ? WHERE id = ?"
-        )
+        add = f"INSERT INTO attempts ({ATTEMPT}, state) VALUES (?, ?, ?, ?, ?, ?, 'queued')"
+        begin = "UPDATE attempts SET state = 'running', worker = ?, started_at = ? WHERE id = ?"
+        end = "UPDATE attempts SET state = 'succeeded', finished_at = ?, outcome = ?, environment = ? WHERE id = ?"
         started = time.perf_counter()
         for first in range(0, len(attempts), 1000):
             group = attempts[first : first + 1000]
             keys = [one[1:4] for one in group]
-            new = [(*one[:5], "queued", "", "", one[8], None, None, None) for one in group]
-            target.executemany(f"INSERT INTO attempts VALUES ({', '.join('?' * 12)})", new)
+            target.executemany(add, [one[:6] for one in group])
             target.executemany(move, [("running", *key) for key in keys])
-            target.executemany(end, [("running", one[6], one[9], None, None, one[0]) for one in group])
-            target.executemany(end, [("succeeded", one[6], *one[9:12], one[0]) for one in group])
+            target.executemany(begin, [(*one[6:8], one[0]) for one in group])
+            target.executemany(end, [(*one[8:], one[0]) for one in group])
             target.executemany(move, [("succeeded", *key) for key in keys])
             lines = events[first * CHANGES_PER_SHARD : (first + 1000) * CHANGES_PER_SHARD]
-            target.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?)", lines)
+            target.executemany(f"INSERT INTO events ({EVENT}) VALUES (?, ?, ?, ?, ?, ?)", lines)
             target.commit()
         return len(attempts) * CHANGES_PER_SHARD / (time.perf_counter() - started)
 
