@@ -77,7 +77,9 @@ def test_a_server_that_dies_and_comes_back(own_server: Server, own_database: str
             await store.workers.list()
             own_server.stop()
             for _ in range(2):  # the connection broke; then none can be made
-                assert dialect.is_passing(await _failure(store))
+                failure = await _failure(store)
+                assert dialect.is_passing(failure)
+                assert str(failure).endswith("; what was being written is kept whole or not at all")
             own_server.start()
             await store.workers.add("http://b:1")
             assert len(await store.workers.list()) == 2

@@ -15,7 +15,7 @@ NadgError
 ├── IllegalTransition    a bug: a state was asked to make a move its table does not list
 ├── BlobRefused          bytes that do not hash to the name they came under
 ├── LinkLost             a link ended while something was under way on it
-├── StoreUnavailable     the database failed: disk full, locked for too long; nothing of that write was kept
+├── StoreUnavailable     the database failed: disk full, out of reach; a write is kept whole or not at all
 ├── LinkRefused          the other end of a link speaks another version or sent a bad frame
 └── SandboxUnavailable   the wanted protection cannot be applied on this host
 """

@@ -144,7 +144,10 @@ class PostgreSQL:
         return postgresql_errors.passing_reason(driver_error(error))
 
     def explain(self, error: Exception) -> NadgError:
-        return self._explained(error, "", "; nothing of this write was kept")
+        """A try whose answer was lost may have gone through, whatever the last one failed for."""
+        lost = self.is_passing(error)
+        kept = "what was being written is kept whole or not at all" if lost else "nothing of this write was kept"
+        return self._explained(error, "", f"; {kept}")
 
     def explain_open(self, error: Exception) -> NadgError:
         return self._explained(error, " could not be opened", "")
