@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from nadg.bootstrap.asked import ModelWishes
+from nadg.bootstrap.asked import ModelWishes, wishes_of_derived, wishes_of_run
 from nadg.bootstrap.deriving import DerivationAsked, options_of_derived
 from nadg.domain.assignment import Whole
 from nadg.domain.changes import RunChanged
@@ -133,6 +133,7 @@ def test_what_cannot_be_is_told_before_anything_is_stored(tmp_path: Path) -> Non
         half = replace(old, planning=True, state=RunState.FAILED)
         asking = Subtask(id="ask", work=PromptWork(kind="prompt", prompt="Why?"))
         prompts = replace(old, plan=Plan(subtasks=(*PLAN.subtasks, asking)))
+        unasked = replace(prompts, options=RunOptions(model="none"))
         mended = replace(old, options=RunOptions(max_repairs=2))
         lost = replace(old, inputs=(InputFile(name="a.csv", blob=bench.blobs.put(b"1"), kind="text"),))
         bench.blobs.path(lost.inputs[0].blob.sha256).unlink()
@@ -143,6 +144,7 @@ def test_what_cannot_be_is_told_before_anything_is_stored(tmp_path: Path) -> Non
             (half, fork, "plan of run run1 was never whole"),
             (old, DerivationAsked(from_subtask="x" * 99), "no subtask 'x{60}'; it has first, each, beside, last"),
             (prompts, fork, "has work for a language model, and none is configured"),
+            (unasked, fork, "and --model none wants none; name one with --model"),
             (mended, fork, "or do without: --model none"),
             (lost, fork, r"input a\.csv of run run1 is not here any more"),
         )
@@ -155,9 +157,23 @@ def test_what_cannot_be_is_told_before_anything_is_stored(tmp_path: Path) -> Non
     on_bench(tmp_path, body)
 
 
+def test_who_goes_on_with_a_run_asks_the_models_that_it_asked(tmp_path: Path) -> None:
+    async def body(bench: Bench) -> None:
+        options = RunOptions(model="google:a", budget=Budget(tokens=5), use_cache=False)
+        run = await bench.run(options=options)
+        same = ModelWishes(model="google:a", budget=Budget(tokens=5), use_cache=False)
+        assert wishes_of_run(run) == same
+        assert wishes_of_run(replace(run, planning=True)) == replace(same, planner="auto")
+        assert wishes_of_run(replace(run, options=RunOptions())) == ModelWishes()
+        assert wishes_of_derived(run, ModelWishes(model="none")).model == "none"
+
+    on_bench(tmp_path, body)
+
+
 def test_options_are_the_parents_but_for_what_is_asked() -> None:
     parent = RunOptions(
         timeout_seconds=9,
+        model="google:a",
         budget=Budget(usd=1, tokens=5),
         hedge=False,
         max_repairs=2,
@@ -171,7 +187,9 @@ def test_options_are_the_parents_but_for_what_is_asked() -> None:
     other = options_of_derived(parent, asked, wishes)
     assert (other.timeout_seconds, other.continue_on_failure, other.hedge) == (3, True, False)
     assert (other.budget, other.use_cache, other.max_repairs) == (Budget(usd=2, tokens=5), False, 0)
-    assert not options_of_derived(parent, asked, ModelWishes(model="none")).compose_answer
+    assert options_of_derived(parent, asked, ModelWishes(model="google:b")).model == "google:b"
+    without = options_of_derived(parent, asked, ModelWishes(model="none"))
+    assert (without.model, without.compose_answer, without.max_repairs) == ("none", False, 0)
 
 
 def test_a_plan_that_was_never_whole_is_planned_anew_and_what_was_done_of_it_is_kept(tmp_path: Path) -> None:

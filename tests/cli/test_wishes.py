@@ -77,7 +77,8 @@ def test_repairs_are_few(number: str, capsys: pytest.CaptureFixture[str]) -> Non
 def test_repairs_without_a_model_are_refused_before_anything_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     Path("plan.yaml").write_text("subtasks: [{id: a, work: {kind: python, code: 'result = 1'}}]")
     said = refused(capsys, "run", "--plan", "plan.yaml", "--repair", "2", "--model", "none")
-    assert said == "nadg: --repair: code is mended by a model, and --model none wants none; drop one of them\n"
+    why = "--model none wants none; drop one of them, or name a model"
+    assert said == f"nadg: --repair: code is mended by a model, and {why}\n"
     assert "and none is configured" in refused(capsys, "run", "--plan", "plan.yaml", "--repair", "1")
 
 

@@ -24,6 +24,7 @@ from nadg.store import open_store
 from tests.end_to_end.seed_figures import review_figures
 from tests.end_to_end.seed_model import name_topic, write_answer
 from tests.support.gemini import Answer, GeminiImitation, Hang, Request, Say, run_in_thread
+from tests.support.nadg_folder import read_until
 from tests.support.scripted_model import ScriptedModel, as_json, item_of
 from tests.support.seed_plans import SEEDS
 
@@ -43,6 +44,8 @@ class Desk:
             "NADG_HOME": str(self.home),
             "NADG_GOOGLE_BASE_URL": gemini.url,
             "NADG_MODEL_CONCURRENCY": "1",
+            "NADG_LEASE_SECONDS": "1.5",
+            "NADG_MASTER_PORT": "0",
             "GEMINI_API_KEY": "test-key",
         }
 
@@ -102,6 +105,38 @@ def planned(items: int, text: str = "") -> Answer:
         {"id": "each", "needs": ["words"], "foreach": each, "work": prompt},
     ]
     return as_json({"subtasks": subtasks, "answer": "each", "goal": "spell"})
+
+
+QUESTION = """
+subtasks:
+  - id: ask
+    work: {kind: prompt, prompt: Spell it., max_output_tokens: 256}
+"""
+
+
+def test_the_model_of_a_run_is_asked_by_whoever_goes_on_with_it(desk: Desk) -> None:
+    """By a master that adopts it, and for a run that does its work again; not the one that the settings name."""
+    (desk.folder / "plan.yaml").write_text(QUESTION)
+    asked = threading.Event()
+
+    def hang(request: Request) -> Answer:
+        asked.set()
+        return Hang()
+
+    desk.model.play(prompt=hang)
+    run = desk.start("run", "--plan", "plan.yaml", "--model", "google:gemini-3.8-flash", "--workers", "1")
+    assert asked.wait(PATIENCE_SECONDS), run.communicate()
+    run.kill()
+    run.communicate()
+    desk.model.play(prompt=Say("spelled"))
+    master = desk.start("up", "--workers", "1")
+    read_until(master.stderr, "Going on with run")
+    assert desk.nadg("runs", "attach", "1")[0] == 0
+    code, _, err = desk.nadg("runs", "fork", "1", "--from", "ask", "--workers", "0")
+    master.send_signal(signal.SIGTERM)
+    master.communicate(timeout=PATIENCE_SECONDS)
+    assert code == 0, err
+    assert [request.model for request in desk.gemini.requests] == 3 * ["gemini-3.8-flash"]
 
 
 def spell(request: Request) -> Answer:

@@ -6,7 +6,7 @@ import msgspec
 
 from nadg.domain.model_calls import Purpose
 from nadg.domain.model_names import DEFAULT_MODEL, NO_MODEL
-from nadg.domain.run import RunOptions
+from nadg.domain.run import RunOptions, RunRecord
 from nadg.domain.tier import Tier
 from nadg.domain.wishes import ModelWishes as ModelWishes
 from nadg.domain.wishes import PlannerChoice as PlannerChoice
@@ -31,11 +31,29 @@ def options_of_run(options: RunOptions, wishes: ModelWishes, *, by_model: bool) 
     repairs = wishes.repairs if wishes.repairs is not None else DEFAULT_REPAIRS if by_model else 0
     return msgspec.structs.replace(
         options,
+        model=wishes.model or "",
         budget=wishes.budget,
         use_cache=wishes.use_cache,
         max_repairs=repairs,
         compose_answer=by_model,
     )
+
+
+def wishes_of_derived(parent: RunRecord, wishes: ModelWishes) -> ModelWishes:
+    """What is asked of models for what follows a run: the model that it was begun with, unless another is named.
+
+    A plan that was never whole was being written by a model, so that a model is to write its rest.
+    """
+    planner: PlannerChoice | None = "auto" if parent.planning else None
+    return msgspec.structs.replace(
+        wishes, model=wishes.model or parent.options.model or None, planner=wishes.planner or planner
+    )
+
+
+def wishes_of_run(record: RunRecord) -> ModelWishes:
+    """What was asked of models for a stored run, for whoever goes on with it."""
+    options = record.options
+    return wishes_of_derived(record, ModelWishes(budget=options.budget, use_cache=options.use_cache))
 
 
 def models_for(purpose: Purpose, settings: Settings, wishes: ModelWishes | None = None) -> tuple[str, ...]:

@@ -112,7 +112,8 @@ def options_of_derived(parent: RunOptions, asked: RunOptions, wishes: ModelWishe
         usd=parent.budget.usd if wishes.budget.usd is None else wishes.budget.usd,
         tokens=parent.budget.tokens if wishes.budget.tokens is None else wishes.budget.tokens,
     )
-    asks_models = wishes.model != NO_MODEL
+    model = wishes.model or parent.model
+    asks_models = model != NO_MODEL
     repairs = parent.max_repairs if wishes.repairs is None else wishes.repairs
     seconds = parent.timeout_seconds if asked.timeout_seconds is None else asked.timeout_seconds
     return msgspec.structs.replace(
@@ -120,6 +121,7 @@ def options_of_derived(parent: RunOptions, asked: RunOptions, wishes: ModelWishe
         timeout_seconds=seconds,
         continue_on_failure=parent.continue_on_failure or asked.continue_on_failure,
         hedge=parent.hedge and asked.hedge,
+        model=model,
         budget=budget,
         use_cache=parent.use_cache and wishes.use_cache,
         max_repairs=repairs if asks_models else 0,
@@ -140,7 +142,10 @@ def _require_model(run_id: str, plan: Plan, options: RunOptions, has_model: bool
     if has_model:
         return
     if has_prompts(plan):
-        raise UserError(f"run {run_id} has work for a language model, and none is configured; {HOW_TO_CONFIGURE}")
+        none = f"none is configured; {HOW_TO_CONFIGURE}"
+        if options.model == NO_MODEL:
+            none = "--model none wants none; name one with --model"
+        raise UserError(f"run {run_id} has work for a language model, and {none}")
     if options.max_repairs or options.compose_answer:
         raise UserError(
             f"run {run_id} asks a language model to mend code or to write the answer, and none is configured; "

@@ -189,10 +189,6 @@ class Grid:
         require_workers(plan, policy=policy, run=options.min_sandbox, grid=self._engine)
         return msgspec.structs.replace(options, min_sandbox=strongest(policy, options.min_sandbox))
 
-    async def find(self, prefix: str) -> RunRecord:
-        """A stored run by how its id starts. Raises NotFound and UserError."""
-        return await self._store.runs.get(await self._store.runs.find(prefix))
-
     async def derive(self, parent: RunRecord, asked: DerivationAsked, run_id: str = "") -> DerivedRun:
         """A run that keeps what another one did; nothing runs. Raises UserError where that cannot be."""
         return await derive_run(

@@ -14,7 +14,7 @@ from nadg import __version__
 from nadg.api.bell import Bell
 from nadg.api.errors import Stopping
 from nadg.bootstrap.adopting import Adopter
-from nadg.bootstrap.asked import has_models
+from nadg.bootstrap.asked import has_models, wishes_of_run
 from nadg.bootstrap.fitness import what_lacks
 from nadg.bootstrap.models import Notice
 from nadg.bootstrap.orphans import end_orphan
@@ -26,7 +26,6 @@ from nadg.domain.errors import LeaseLost, NadgError, NotFound
 from nadg.domain.master_api import CancelAnswer, DatabaseHealth, Health, Submission
 from nadg.domain.plan import Plan
 from nadg.domain.run import Lease, RunRecord
-from nadg.domain.wishes import ModelWishes
 from nadg.engines.grid import WorkerView
 from nadg.engines.leaving import leave_tasks
 from nadg.store.api import StoreTrouble
@@ -189,10 +188,8 @@ class Master:
         self._own(self._to_its_end(self._go_on(record, lease), record.id, lambda: True))
 
     async def _go_on(self, record: RunRecord, lease: Lease) -> None:
-        options = record.options
-        wishes = ModelWishes(budget=options.budget, use_cache=options.use_cache)
         try:
-            grid = await grid_for(wishes, self._rooms)
+            grid = await grid_for(wishes_of_run(record), self._rooms)
             watcher = MasterWatcher(self._bell, self._about(record.id))
             await grid.go_on(record, lease, watcher, watcher.notice)
         except LeaseLost:
@@ -203,7 +200,7 @@ class Master:
             raise
 
     def _lacks(self, record: RunRecord) -> str:
-        has_model = has_models(self._rooms.settings, ModelWishes())
+        has_model = has_models(self._rooms.settings, wishes_of_run(record))
         return what_lacks(record, self._rooms.carrier.skills, has_model=has_model)
 
     async def _to_its_end(self, carrying: Awaitable[object], run_id: str, stored: Callable[[], bool]) -> None:

@@ -7,7 +7,13 @@ from collections.abc import Sequence
 
 import msgspec
 
-from nadg.bootstrap.asked import ModelWishes, must_wait_for_plan, options_of_run, written_by_model
+from nadg.bootstrap.asked import (
+    ModelWishes,
+    must_wait_for_plan,
+    options_of_run,
+    wishes_of_derived,
+    written_by_model,
+)
 from nadg.bootstrap.carrying import RunCarrier
 from nadg.bootstrap.deriving import DerivationAsked
 from nadg.bootstrap.doors import Doors
@@ -85,8 +91,9 @@ async def start_submitted(asked: Submission, run_id: str, watcher: Watcher, room
 
 async def start_derived(asked: Submission, run_id: str, watcher: Watcher, rooms: MasterRooms) -> RunRecord:
     """As `start_submitted`, for a run that keeps what another one did. Raises NotFound too."""
-    grid = await grid_for(asked.wishes, rooms)
-    parent = await grid.find(asked.parent)
+    runs = rooms.store.runs
+    parent = await runs.get(await runs.find(asked.parent))
+    grid = await grid_for(wishes_of_derived(parent, asked.wishes), rooms)
     given = None
     if asked.plan is not None:
         document = GivenPlan(document=asked.plan, name=asked.plan_name or "plan")

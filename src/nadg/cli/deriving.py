@@ -15,6 +15,7 @@ from nadg.cli.failure import FAILED, NothingRun
 from nadg.cli.inputs import check_plan_file, checked_out_folder, default_out_folder
 from nadg.cli.interrupt import Interruption
 from nadg.cli.kept import KeptWatcher
+from nadg.cli.records import open_records
 from nadg.cli.render.plan import plan_tree
 from nadg.cli.screen import create_screen
 from nadg.cli.session import (
@@ -25,6 +26,7 @@ from nadg.cli.session import (
     run_watched,
     show_result,
 )
+from nadg.cli.wishes import require_models
 from nadg.domain.errors import UserError
 from nadg.domain.plan import Plan
 from nadg.domain.run import RunRecord
@@ -90,12 +92,16 @@ async def _carry_out(
     settings: Settings, asked: Derivation, request: RunRequest, console: Console, watcher: KeptWatcher
 ) -> int:
     out = checked_out_folder(request.out)
+    from nadg.bootstrap.asked import wishes_of_derived
     from nadg.bootstrap.grid import open_grid
 
-    opening = open_grid(settings, request.wishes, workers=request.workers, notice=watcher.notice)
+    async with open_records(settings) as records:
+        parent = await records.run(asked.run)
+    check_parent(parent, asked, settings.lease_seconds)
+    wishes = wishes_of_derived(parent, request.wishes)
+    require_models(settings, wishes)
+    opening = open_grid(settings, wishes, workers=request.workers, notice=watcher.notice)
     async with opening as grid:
-        parent = await grid.find(asked.run)
-        check_parent(parent, asked, settings.lease_seconds)
         run = await _prepared(grid, parent, asked, request, console, watcher)
         interruption = Interruption()
         record = await run_watched(grid, run, watcher, interruption)

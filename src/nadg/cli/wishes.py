@@ -25,7 +25,7 @@ def checked_wishes(
 ) -> ModelWishes:
     """Raises UserError, naming the option, where one does not fit or two contradict each other.
 
-    `elsewhere`: a master has the models, and it alone knows which are configured.
+    `elsewhere`: whether models are there is not known yet: a master has them, or another run names them.
     """
     wishes = ModelWishes(
         planner=planner,
@@ -46,15 +46,15 @@ def checked_wishes(
         if wishes.model == NO_MODEL:
             raise UserError(f"{asked} wants a model to plan, and --model none wants none; drop one of them")
         raise UserError(f"{asked}: no language model is configured; {HOW_TO_CONFIGURE}")
-    _require_models(settings, wishes)
+    require_models(settings, wishes)
     return wishes
 
 
-def _require_models(settings: Settings, wishes: ModelWishes) -> None:
+def require_models(settings: Settings, wishes: ModelWishes) -> None:
     """Raises UserError where an option is about models and none is asked."""
     none = f"none is configured; {HOW_TO_CONFIGURE}"
     if wishes.model == NO_MODEL:
-        none = "--model none wants none; drop one of them"
+        none = "--model none wants none; drop one of them, or name a model"
     if wishes.repairs and not models_for("repair", settings, wishes):
         raise UserError(f"--repair: code is mended by a model, and {none}")
     if wishes.budget != Budget() and not has_models(settings, wishes):

@@ -23,6 +23,8 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     continue_on_failure: bool = False
     """Treat every subtask as `on_failure: continue`."""
     min_sandbox: Tier = Tier.LANDLOCK
+    model: str = ""
+    """The model that is asked whatever the settings name, or `none`; empty: as the settings say."""
     budget: Budget = Budget()
     """The most that this run may spend on language models."""
     use_cache: bool = True

@@ -141,7 +141,7 @@ def _request(
         no_cache=no_cache,
         repairs=repair,
         from_file=True,
-        elsewhere=bool(settings.master_url),
+        elsewhere=True,
     )
     request = RunRequest(
         out=out,
