@@ -174,6 +174,7 @@ def test_options_are_the_parents_but_for_what_is_asked() -> None:
     parent = RunOptions(
         timeout_seconds=9,
         model="google:a",
+        max_retries=7,
         budget=Budget(usd=1, tokens=5),
         hedge=False,
         max_repairs=2,
@@ -182,10 +183,11 @@ def test_options_are_the_parents_but_for_what_is_asked() -> None:
     )
     same = options_of_derived(parent, RunOptions(), ModelWishes())
     assert same == replace(parent, forked_from="")
-    asked = RunOptions(timeout_seconds=3, continue_on_failure=True)
+    asked = RunOptions(timeout_seconds=3, continue_on_failure=True, max_retries=0)
     wishes = ModelWishes(budget=Budget(usd=2), use_cache=False, repairs=0)
     other = options_of_derived(parent, asked, wishes)
     assert (other.timeout_seconds, other.continue_on_failure, other.hedge) == (3, True, False)
+    assert other.max_retries == 0
     assert (other.budget, other.use_cache, other.max_repairs) == (Budget(usd=2, tokens=5), False, 0)
     assert options_of_derived(parent, asked, ModelWishes(model="google:b")).model == "google:b"
     without = options_of_derived(parent, asked, ModelWishes(model="none"))

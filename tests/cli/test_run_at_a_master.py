@@ -88,7 +88,8 @@ def attached(folder: Folder, run_id: str) -> int:
 def test_from_another_home_it_gives_what_a_run_here_gives(folder: Folder, master: MasterProcess) -> None:
     (folder.path / "rows.csv").write_text("n\n1\n2\n3\n")
     folder.environment |= {"NADG_HOME": str(folder.path / "other"), "NADG_MASTER_TOKEN": master.token}
-    done = folder.nadg("run", "--plan", folder.plan(QUICK), "--input", "rows.csv", "--json", "--out", "there")
+    asked = ("--input", "rows.csv", "--json", "--out", "there", "--max-retries", "7")
+    done = folder.nadg("run", "--plan", folder.plan(QUICK), *asked)
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
     assert document == json.loads((folder.path / "there" / "run.json").read_text())
@@ -99,6 +100,7 @@ def test_from_another_home_it_gives_what_a_run_here_gives(folder: Folder, master
     assert "▸ made: made, 2 shards" in done.stderr
     assert "made  python, 1 line" in done.stderr
     assert "Traceback" not in done.stderr
+    assert master.ask("GET", f"/v1/runs/{document['id']}/record").document["options"]["max_retries"] == 7
 
 
 def test_a_killed_client_ends_no_run(folder: Folder) -> None:
@@ -138,6 +140,9 @@ def test_what_is_wrong_is_one_sentence_and_exit_code_2(folder: Folder, tmp_path:
     assert "--workers: with NADG_MASTER_URL set" in folder.refused("run", "--plan", plan, "--workers", "1")
     assert "--follow: with NADG_MASTER_URL set" in folder.refused("run", "--plan", plan, "--follow", "endless")
     assert "--review: with NADG_MASTER_URL set" in folder.refused("run", "--plan", plan, "--review")
+    assert "'--max-retries': -1 is not in the range" in folder.refused(
+        "run", "--plan", plan, "--max-retries", "-1"
+    )
     (tmp_path / "bad.yaml").write_text("subtasks: [{id: A, work: {kind: magic}}, {id: b}]")
     assert "the plan has 3 problems:" in folder.refused("run", "--plan", "bad.yaml")
     (tmp_path / "list.yaml").write_text("[1]")

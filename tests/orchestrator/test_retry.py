@@ -114,7 +114,9 @@ def test_poison_shards_stop_at_the_budget_of_the_run() -> None:
     assert run.retries == FREE_RETRIES + 100 // 2
     assert run.state is RunState.FAILED
     assert run.subtasks["a"].state is SubtaskState.FAILED
-    assert run.subtasks["a"].reason.endswith("not tried again: the retries of this run (100) are used up")
+    assert run.subtasks["a"].reason.endswith(
+        "not tried again: the retries of this run (100) are used up (--max-retries)"
+    )
     assert lost <= run.retries + 100
 
 
@@ -124,7 +126,7 @@ def test_options_bound_the_retries_of_a_run(allowed: int) -> None:
     for index in range(allowed):
         assert dispatched(lose(run, f"r/a/{index}/1")) == [f"r/a/{index}/2"]
     lose(run, f"r/a/{allowed}/1")
-    spent = f"the retries of this run ({allowed}) are used up"
+    spent = f"the retries of this run ({allowed}) are used up (--max-retries)"
     assert run.stop_reason == f"a failed: lost once, the last time because killed; not tried again: {spent}"
     assert run.subtasks["a"].shards[allowed].state is ShardState.FAILED
 

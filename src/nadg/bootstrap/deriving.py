@@ -30,7 +30,7 @@ class DerivationAsked(msgspec.Struct, frozen=True, kw_only=True):
     planner: str = ""
     """Who made that plan; empty: who made the other run's."""
     options: RunOptions = RunOptions()
-    """What is asked beside the other run's options: a time limit, to go on after failures, no hedging."""
+    """What is asked beside the other run's options: a time limit, to go on after failures, no hedging, retries."""
 
 
 class DerivedRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -121,6 +121,7 @@ def options_of_derived(parent: RunOptions, asked: RunOptions, wishes: ModelWishe
         timeout_seconds=seconds,
         continue_on_failure=parent.continue_on_failure or asked.continue_on_failure,
         hedge=parent.hedge and asked.hedge,
+        max_retries=parent.max_retries if asked.max_retries is None else asked.max_retries,
         model=model,
         budget=budget,
         use_cache=parent.use_cache and wishes.use_cache,

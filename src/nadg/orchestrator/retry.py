@@ -22,7 +22,7 @@ def gives_up_because(
     if shard.losses >= subtask.spec.max_attempts:
         return f"lost {_times(shard.losses)}, the last time because {reason}"
     if begun and run.retries >= retry_budget(run):
-        spent = f"the retries of this run ({retry_budget(run):,}) are used up"
+        spent = f"the retries of this run ({retry_budget(run):,}) are used up (--max-retries)"
         return f"lost {_times(shard.losses)}, the last time because {reason}; not tried again: {spent}"
     if shard.tries >= MOST_TRIES:
         return f"given to workers {shard.tries} times, and lost each time, the last time because {reason}"

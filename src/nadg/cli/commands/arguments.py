@@ -113,6 +113,16 @@ NoHedgeOption = Annotated[
     bool,
     typer.Option("--no-hedge", help="Try no shard a second time because its first attempt is slow."),
 ]
+MaxRetriesOption = Annotated[
+    int | None,
+    typer.Option(
+        "--max-retries",
+        min=0,
+        metavar="N",
+        help="Try shards of this run again at most N times because of workers that were lost. "
+        "Default: 50, and half as many as there are shards.",
+    ),
+]
 NoAnswersOption = Annotated[
     bool, typer.Option("--no-cache", help="Take no answer of a model that was given to an earlier run.")
 ]

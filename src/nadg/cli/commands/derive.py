@@ -14,6 +14,7 @@ from nadg.cli.commands.arguments import (
     ContinueOption,
     FollowOption,
     JsonOption,
+    MaxRetriesOption,
     ModelOption,
     NoCacheOption,
     NoHedgeOption,
@@ -59,6 +60,7 @@ def resume(  # each option of the command is a parameter
     budget_tokens: BudgetTokensOption = None,
     no_cache: NoCacheOption = False,
     no_hedge: NoHedgeOption = False,
+    max_retries: MaxRetriesOption = None,
     repair: RepairOption = None,
 ) -> None:
     """Do what is missing or failed of a run, and keep the rest.
@@ -71,7 +73,7 @@ def resume(  # each option of the command is a parameter
 
         settings, request = _request(
             out, workers, as_json, quiet, timeout, continue_on_failure, follow,
-            model, budget_usd, budget_tokens, no_cache, no_hedge, repair,
+            model, budget_usd, budget_tokens, no_cache, no_hedge, max_retries, repair,
         )  # fmt: skip
         asked = Derivation(run=run)
     raise typer.Exit(_carry_out(settings, asked, request))
@@ -94,6 +96,7 @@ def fork(  # each option of the command is a parameter
     budget_tokens: BudgetTokensOption = None,
     no_cache: NoCacheOption = False,
     no_hedge: NoHedgeOption = False,
+    max_retries: MaxRetriesOption = None,
     repair: RepairOption = None,
 ) -> None:
     """Do a run again from one of its subtasks on, perhaps with a changed plan, and keep the rest.
@@ -105,7 +108,7 @@ def fork(  # each option of the command is a parameter
 
         settings, request = _request(
             out, workers, as_json, quiet, timeout, continue_on_failure, follow,
-            model, budget_usd, budget_tokens, no_cache, no_hedge, repair,
+            model, budget_usd, budget_tokens, no_cache, no_hedge, max_retries, repair,
         )  # fmt: skip
         asked = Derivation(run=run, from_subtask=from_subtask, plan_file=plan, edit=edit)
     raise typer.Exit(_carry_out(settings, asked, request))
@@ -124,6 +127,7 @@ def _request(
     budget_tokens: int | None,
     no_cache: bool,
     no_hedge: bool,
+    max_retries: int | None,
     repair: int | None,
 ) -> tuple[Settings, RunRequest]:
     from nadg.cli.configuration import read_settings
@@ -146,7 +150,12 @@ def _request(
     request = RunRequest(
         out=out,
         workers=workers,
-        options=RunOptions(timeout_seconds=timeout, continue_on_failure=continue_on_failure, hedge=not no_hedge),
+        options=RunOptions(
+            timeout_seconds=timeout,
+            continue_on_failure=continue_on_failure,
+            hedge=not no_hedge,
+            max_retries=max_retries,
+        ),
         wishes=wishes,
         follow=tuple(follow or ()),
         as_json=as_json,

@@ -16,6 +16,7 @@ from nadg.cli.commands.arguments import (
     FollowOption,
     InputOption,
     JsonOption,
+    MaxRetriesOption,
     MinSandboxOption,
     ModelOption,
     NoCacheOption,
@@ -35,8 +36,11 @@ from nadg.domain.errors import UserError
 from nadg.domain.tier import Tier, strongest
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from nadg.cli.session import RunRequest
     from nadg.domain.run import RunOptions
+    from nadg.domain.wishes import ModelWishes, PlannerChoice
     from nadg.settings import Settings
 
 
@@ -60,6 +64,7 @@ def run(  # each option of the command is a parameter
     budget_tokens: BudgetTokensOption = None,
     no_cache: NoCacheOption = False,
     no_hedge: NoHedgeOption = False,
+    max_retries: MaxRetriesOption = None,
     repair: RepairOption = None,
 ) -> None:
     """Plan a command, run it on the grid, and show the answer.
@@ -71,27 +76,16 @@ def run(  # each option of the command is a parameter
     with before_a_run():
         from nadg.cli.configuration import read_settings
         from nadg.cli.session import RunRequest
-        from nadg.cli.wishes import checked_wishes
 
         settings = read_settings()
-        wishes = checked_wishes(
-            settings,
-            planner=planner,
-            model=model,
-            budget_usd=budget_usd,
-            budget_tokens=budget_tokens,
-            no_cache=no_cache,
-            repairs=repair,
-            from_file=plan is not None,
-            elsewhere=bool(settings.master_url),
-        )
+        wishes = _wishes(settings, planner, model, budget_usd, budget_tokens, no_cache, repair, plan)
         request = RunRequest(
             command=command,
             plan_file=plan,
             inputs=tuple(inputs or ()),
             out=out,
             workers=workers,
-            options=_options(settings, min_sandbox, timeout, quiet, continue_on_failure, no_hedge),
+            options=_options(settings, min_sandbox, timeout, quiet, continue_on_failure, no_hedge, max_retries),
             wishes=wishes,
             review=review,
             yes=yes,
@@ -113,6 +107,31 @@ async def _carried_out(settings: Settings, request: RunRequest) -> int:
     return await carry_out(settings, request)
 
 
+def _wishes(
+    settings: Settings,
+    planner: PlannerChoice | None,
+    model: str | None,
+    budget_usd: float | None,
+    budget_tokens: int | None,
+    no_cache: bool,
+    repair: int | None,
+    plan: Path | None,
+) -> ModelWishes:
+    from nadg.cli.wishes import checked_wishes
+
+    return checked_wishes(
+        settings,
+        planner=planner,
+        model=model,
+        budget_usd=budget_usd,
+        budget_tokens=budget_tokens,
+        no_cache=no_cache,
+        repairs=repair,
+        from_file=plan is not None,
+        elsewhere=bool(settings.master_url),
+    )
+
+
 def _options(
     settings: Settings,
     min_sandbox: Tier | None,
@@ -120,6 +139,7 @@ def _options(
     quiet: bool,
     continue_on_failure: bool,
     no_hedge: bool,
+    max_retries: int | None,
 ) -> RunOptions:
     from nadg.domain.run import RunOptions
 
@@ -128,6 +148,7 @@ def _options(
         continue_on_failure=continue_on_failure,
         min_sandbox=_tier_told(min_sandbox, settings.min_sandbox, quiet),
         hedge=not no_hedge,
+        max_retries=max_retries,
     )
 
 
