@@ -43,6 +43,11 @@ class Place(msgspec.Struct, kw_only=True):
     """It failed too often: one attempt at a time."""
     holds: dict[str, None] = {}
     """Large blobs that it is known to have, oldest first."""
+    room: int = 0
+    """As many attempts as begin at once; derived."""
+
+    def __post_init__(self) -> None:
+        self.room = min(self.window, self.info.slots)
 
 
 def demand_of(assignment: Assignment) -> Demand:
@@ -112,18 +117,24 @@ def attempts_ahead(mean_seconds: float | None, slots: int) -> int:
 def choose(places: Sequence[Place], blobs: Mapping[str, int], mean_seconds: float | None) -> Place | None:
     """The best of these qualified workers that has room; None where none has.
 
-    A free slot first; then the fewest bytes to send; then the least load.
+    A free slot first; then the fewest bytes to send; then the least load. Most of the time nearly all of many
+    workers are busy, so what passes over those is kept short.
     """
-    best: Place | None = None
-    best_cost: tuple[bool, int, float] | None = None
-    for place in places:
-        slots = place.info.slots
-        if place.trial and place.in_flight:
-            continue
-        if place.in_flight >= min(place.window, slots + attempts_ahead(mean_seconds, slots)):
-            continue
-        to_send = sum(size for sha256, size in blobs.items() if sha256 not in place.holds) if blobs else 0
-        cost = (place.in_flight >= slots, to_send, place.in_flight / slots)
-        if best_cost is None or cost < best_cost:
-            best, best_cost = place, cost
-    return best
+    able = [place for place in places if place.in_flight < place.room and not (place.trial and place.in_flight)]
+    if not able:
+        ahead = {slots: attempts_ahead(mean_seconds, slots) for slots in {place.info.slots for place in places}}
+        able = (
+            [place for place in places if _takes_more(place, ahead[place.info.slots])]
+            if any(ahead.values())
+            else []
+        )
+    return min(able, key=lambda place: _cost(place, blobs), default=None)
+
+
+def _takes_more(place: Place, ahead: int) -> bool:
+    return place.in_flight < min(place.window, place.info.slots + ahead) and not (place.trial and place.in_flight)
+
+
+def _cost(place: Place, blobs: Mapping[str, int]) -> tuple[int, float]:
+    to_send = sum(size for sha256, size in blobs.items() if sha256 not in place.holds) if blobs else 0
+    return to_send, place.in_flight / place.info.slots

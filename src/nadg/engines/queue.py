@@ -52,9 +52,8 @@ class Queue:
 
     def judge(self, version: int, now: float) -> None:
         """Know who qualifies for what waits; `version` tells whether the fleet is another than last time."""
-        ready = self._ready()
         for line in self._lines:
-            line.judge(ready, version, now)
+            line.judge(self._ready, version, now)
 
     def serve(self, now: float) -> None:
         """Send what can be sent: one of each line in turn, so that no run waits for another's last shard."""

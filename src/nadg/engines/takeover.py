@@ -103,7 +103,7 @@ class Takeover:
         for search in self._searches:
             for ticket in search.missing(nodes, now):
                 self._not_found(ticket)
-        for node in nodes:
+        for node in [node for node in nodes if node.strays]:
             self._give_up_strays(node, now)
         self._unacked.settle(now)
 

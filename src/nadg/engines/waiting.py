@@ -20,10 +20,10 @@ class Line:
         self.unmet_since: float | None = None
         """Since when no connected worker qualifies."""
 
-    def judge(self, ready: list[Place], version: int, now: float) -> None:
+    def judge(self, ready: Callable[[], list[Place]], version: int, now: float) -> None:
         """Know who qualifies; `version` tells whether the fleet is another than last time."""
         if self.judged_version != version:
-            self.able = qualified(ready, self.demand)
+            self.able = qualified(ready(), self.demand)
             self.judged_version = version
         if self.able:
             self.unmet_since = None
