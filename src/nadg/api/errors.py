@@ -33,7 +33,7 @@ STATUSES: tuple[tuple[type[NadgError], int], ...] = (
 
 
 class Stopping(NadgError):
-    """The master is on its way out: another one, or this one started again, can do it."""
+    """The master, or the run, is on its way out: another one, or this one started again, can do it."""
 
 
 def refusal_body(detail: str) -> bytes:

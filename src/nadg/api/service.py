@@ -18,8 +18,10 @@ class RunService(Protocol):
     async def submit(self, submission: Submission) -> str:
         """Plan it and start it; returns its id once it is stored, or at once where it is there already.
 
-        Raises UserError for what cannot be carried out as asked, ModelError where no model plans it, and
-        Stopping while the master ends.
+        Raises UserError for what cannot be carried out as asked, ModelError where no model plans it, Stopping
+        while the master ends, and StoreUnavailable, which names the id, where the database does not answer for
+        long. A run whose id the caller chose is then still stored later, and asking again waits for it too; any
+        other is called off, since nobody could ask for it again.
         """
         ...
 

@@ -22,7 +22,7 @@ from nadg.bootstrap.planning import new_run_id
 from nadg.bootstrap.review import RunEstimate
 from nadg.bootstrap.submitted import MasterRooms, grid_for, start_submitted
 from nadg.domain.changes import Change
-from nadg.domain.errors import LeaseLost, NadgError, NotFound
+from nadg.domain.errors import LeaseLost, NadgError, NotFound, StoreUnavailable
 from nadg.domain.master_api import CancelAnswer, DatabaseHealth, Health, Submission
 from nadg.domain.plan import Plan
 from nadg.domain.run import Lease, RunRecord
@@ -30,10 +30,14 @@ from nadg.engines.grid import WorkerView
 from nadg.engines.leaving import leave_tasks
 from nadg.store.api import StoreTrouble
 
+UNANSWERED = "the database does not answer; the master waits for it, see GET /health"
+
 _log = logging.getLogger(__name__)
 
 STOP_SECONDS = 5.0
 """How long runs may take to be given up."""
+STORE_SECONDS = 10.0
+"""After so long it is asked whether a run that was submitted is not stored because of the database."""
 
 
 class MasterWatcher:
@@ -85,6 +89,7 @@ class Master:
             able=self._has_worker,
         )
         self._adopting: asyncio.Task[None] | None = None
+        self._called_off: set[str] = set()
         self._stopping = False
 
     async def __aenter__(self) -> Self:
@@ -115,12 +120,14 @@ class Master:
     async def submit(self, submission: Submission) -> str:
         if self._stopping:
             raise Stopping("this master is stopping; ask again once one is up")
+        if submission.id in self._called_off:
+            raise Stopping(f"run {submission.id} is just being called off; ask again")
         run_id = submission.id or new_run_id(self._rooms.clock)
         if run_id not in self._coming and submission.id and await self._is_stored(run_id):
             return run_id
         if run_id not in self._coming:
             self._coming[run_id] = self._begun(submission, run_id)
-        await asyncio.shield(self._coming[run_id].stored)
+        await self._until_stored(run_id, self._coming[run_id].stored, is_known=bool(submission.id))
         return run_id
 
     def call_off(self, run_id: str) -> bool:
@@ -128,6 +135,8 @@ class Master:
         if coming is None or coming.stored.done():
             return False
         coming.task.cancel()
+        self._called_off.add(run_id)
+        self._own(self._to_its_end(self._undone(run_id, coming.task), run_id, lambda: True))
         return True
 
     async def cancel(self, run_id: str, reason: str) -> CancelAnswer:
@@ -152,10 +161,45 @@ class Master:
 
     async def _is_stored(self, run_id: str) -> bool:
         try:
-            await self._rooms.store.runs.cancel_requested(run_id)
+            async with asyncio.timeout(STORE_SECONDS):
+                await self._rooms.store.runs.cancel_requested(run_id)
         except NotFound:
             return False
+        except TimeoutError:
+            raise StoreUnavailable(f"{UNANSWERED}; ask again, the run is {run_id} then too") from None
         return True
+
+    async def _until_stored(self, run_id: str, stored: asyncio.Future[None], *, is_known: bool) -> None:
+        """A plan may take its time, a database that does not answer may not: nobody can tell the two apart
+        from without. Raises StoreUnavailable; a run whose id the caller did not choose is called off first.
+        """
+        while not stored.done():
+            await asyncio.wait([stored], timeout=STORE_SECONDS)
+            if stored.done() or await self._answers(run_id) or stored.done():
+                continue
+            if is_known:
+                raise StoreUnavailable(f"{UNANSWERED}; run {run_id} waits for it, ask again with this id")
+            self.call_off(run_id)
+            raise StoreUnavailable(f"{UNANSWERED}; run {run_id} is called off, ask again")
+        stored.result()
+
+    async def _undone(self, run_id: str, task: asyncio.Task[None]) -> None:
+        """What of a run that was called off was just being written is ended once it stands there."""
+        await asyncio.wait([task])
+        try:
+            await self.cancel(run_id, "called off before it was stored")
+        except NotFound:
+            return
+        finally:
+            self._called_off.discard(run_id)
+
+    async def _answers(self, run_id: str) -> bool:
+        """Whether the database is not what a run waits for that is not stored yet."""
+        try:
+            await self._is_stored(run_id)
+        except StoreUnavailable:
+            return False
+        return self._rooms.store.trouble is None
 
     def _begun(self, submission: Submission, run_id: str) -> _Coming:
         stored: asyncio.Future[None] = asyncio.get_running_loop().create_future()

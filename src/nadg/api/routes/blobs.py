@@ -9,7 +9,7 @@ from fastapi.responses import FileResponse
 from starlette.requests import ClientDisconnect
 
 from nadg.api.auth import BYTES
-from nadg.api.routes.parts import Parts
+from nadg.api.routes.parts import Parts, looked_up
 from nadg.api.schemas import json_response
 from nadg.domain.blob import BlobRef, Blobs
 from nadg.domain.errors import BlobRefused, NotFound, UserError
@@ -32,7 +32,7 @@ async def put_blob(sha256: str, request: Request, parts: Parts) -> Response:
     ref = await _received(request, parts.blobs, sha256)
     if ref is None:
         return _too_large()
-    await parts.store.blobs.record([ref])
+    await looked_up(parts.store.blobs.record([ref]))
     return json_response(ref, 200 if there else 201)
 
 

@@ -14,7 +14,7 @@ from nadg.domain.errors import StoreUnavailable
 Found = TypeVar("Found")
 
 PATIENCE_SECONDS = 10.0
-"""How long a request that only looks waits for the database; the master itself waits as long as it takes."""
+"""How long a request waits for the database; the master itself waits as long as it takes."""
 
 
 def _parts(request: Request) -> MasterParts:
@@ -25,10 +25,13 @@ def _parts(request: Request) -> MasterParts:
 Parts = Annotated[MasterParts, Depends(_parts)]
 
 
-async def looked_up(reading: Awaitable[Found]) -> Found:
-    """What the store says. Raises StoreUnavailable where it says nothing for long."""
+async def looked_up(asking: Awaitable[Found]) -> Found:
+    """What the store says, asked for what is harmless to ask for twice.
+
+    Raises StoreUnavailable where it says nothing for long.
+    """
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
-            return await reading
+            return await asking
     except TimeoutError:
         raise StoreUnavailable("the database does not answer; the master waits for it, see GET /health") from None

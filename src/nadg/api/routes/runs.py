@@ -82,7 +82,7 @@ async def cancel(run_id: str, request: Request, parts: Parts) -> Response:
     if parts.service.call_off(run_id):
         return json_response(CancelAnswer(id=run_id, asked=True), 202)
     run_id = await looked_up(parts.store.runs.find(run_id))
-    answer = await parts.service.cancel(run_id, asked.reason[:300])
+    answer = await looked_up(parts.service.cancel(run_id, asked.reason[:300]))
     return json_response(answer, 202 if answer.asked and not answer.ended else 200)
 
 
