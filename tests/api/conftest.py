@@ -15,3 +15,4 @@ def master(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MasterProcess]:
     one = MasterProcess(os.environ, tmp_path_factory.mktemp("master") / "home")
     yield one
     assert one.stop() == 0
+    assert "Invalid HTTP" not in one.told

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import socket
 import stat
 
 import pytest
@@ -99,3 +100,10 @@ def test_a_body_past_the_bound_is_refused_before_it_is_read(master: MasterProces
         "PUT", "/v1/blobs/" + "0" * 64, content_type="application/octet-stream", content_length=str(1 << 40)
     )
     assert answer.status == 413
+
+
+def test_what_is_no_http_is_refused_and_nothing_is_said_of_it(master: MasterProcess) -> None:
+    """That the master stays silent is looked at when it has ended."""
+    with socket.create_connection(("127.0.0.1", master.port), timeout=20) as junk:
+        junk.sendall(b"\x16\x03\x01\x00\xa5 no HTTP at all\r\n\r\n")
+        assert junk.recv(1000).startswith(b"HTTP/1.1 400")

@@ -166,6 +166,20 @@ def test_what_is_not_there_is_said_to_be(master: MasterProcess, path: str) -> No
     assert master.ask("DELETE", "/v1/runs", content_type="application/json").status == 405
 
 
+@pytest.mark.parametrize("run_id", ["%00", "a%00b", "%E2%80%AE", "a%20b", "x" * 5000])
+@pytest.mark.parametrize("path", ["", "/record", "/events", "/answer", "/cancel"])
+def test_what_cannot_be_an_id_is_not_there(master: MasterProcess, run_id: str, path: str) -> None:
+    """PostgreSQL takes no NUL: it is not asked."""
+    method, kind = ("POST", "application/json") if path == "/cancel" else ("GET", "")
+    answer = master.ask(method, f"/v1/runs/{run_id}{path}", content_type=kind)
+    assert (answer.status, "no run '" in answer.detail) == (404, True), answer.body
+
+
+def test_what_cannot_be_the_parent_of_a_run_is_not_there(master: MasterProcess) -> None:
+    answer = master.post("/v1/runs", {"parent": "a\0b"})
+    assert (answer.status, "no run '" in answer.detail) == (404, True), answer.body
+
+
 def test_the_registry_of_workers_is_shown(master: MasterProcess) -> None:
     (worker,) = master.ask("GET", "/v1/workers").document
     assert (worker["local"], worker["slots"]) == (True, 1)

@@ -11,8 +11,8 @@ from fastapi import Request, Response
 from starlette.requests import ClientDisconnect
 
 from nadg.domain.checks.plain import MAX_DEPTH
-from nadg.domain.errors import UserError
-from nadg.domain.ids import RUN_ID
+from nadg.domain.errors import UserError, no_run
+from nadg.domain.ids import RUN_ID, RUN_ID_START
 from nadg.domain.master_api import MOST_WAIT_SECONDS, Submission, SubmittedFile
 
 Body = TypeVar("Body")
@@ -42,6 +42,13 @@ def json_response(value: object, status: int = 200) -> Response:
     return Response(msgspec.json.encode(value), status, media_type="application/json")
 
 
+def checked_run(start: str) -> str:
+    """The beginning of a run's id. Raises NotFound where no id begins so."""
+    if not RUN_ID_START.fullmatch(start):
+        raise no_run(repr(start[:40]))
+    return start
+
+
 def checked_submission(asked: Submission) -> Submission:
     """Raises UserError, naming the first field that does not fit. The plan itself is checked by the planner."""
     if asked.id and not RUN_ID.fullmatch(asked.id):
@@ -63,6 +70,7 @@ def checked_submission(asked: Submission) -> Submission:
 def _check_derivation(asked: Submission) -> None:
     if not asked.parent:
         raise UserError("from_subtask: says where a fork begins; name the run that is forked: parent")
+    checked_run(asked.parent)
     if asked.command is not None or asked.inputs:
         name = "inputs" if asked.command is None else "command"
         raise UserError(f"{name}: a run that resumes or forks another has those of that run; leave it out")

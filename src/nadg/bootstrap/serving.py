@@ -82,6 +82,7 @@ def _config(app: object) -> uvicorn.Config:
         loop="asyncio",
         lifespan="off",
         log_config=None,
+        log_level="error",  # of what strangers send that is no HTTP nobody needs to hear
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=CLOSE_SECONDS,

@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 SUBTASK_ID = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 RUN_ID = re.compile(r"[0-9a-hjkmnp-tv-z]{16}")
+RUN_ID_START = re.compile(r"\s*[0-9A-Za-z_-]{1,64}\s*", re.ASCII)
+"""What may be the beginning of a run's id, as people write it; anything else is none, and no database is asked."""
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 
 

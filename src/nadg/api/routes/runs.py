@@ -7,7 +7,15 @@ import asyncio
 from fastapi import APIRouter, Request, Response
 
 from nadg.api.routes.parts import Parts, looked_up
-from nadg.api.schemas import MOST_RUNS, checked_submission, count_of, json_response, read_body, wait_of
+from nadg.api.schemas import (
+    MOST_RUNS,
+    checked_run,
+    checked_submission,
+    count_of,
+    json_response,
+    read_body,
+    wait_of,
+)
 from nadg.api.service import MasterParts
 from nadg.domain.master_api import (
     CancelAnswer,
@@ -71,7 +79,7 @@ async def get_events(run_id: str, request: Request, parts: Parts) -> Response:
     """What happened after `after`; where nothing did, the answer waits up to `wait` seconds for it."""
     after = count_of(request.query_params.get("after"), "after", 0, 2**53)
     seconds = wait_of(request.query_params.get("wait"))
-    run_id = await looked_up(parts.store.runs.find(run_id))
+    run_id = await looked_up(parts.store.runs.find(checked_run(run_id)))
     return json_response(await next_events(run_id, after, seconds, parts))
 
 
@@ -81,13 +89,13 @@ async def cancel(run_id: str, request: Request, parts: Parts) -> Response:
     asked = await read_body(request, Cancelling)
     if parts.service.call_off(run_id):
         return json_response(CancelAnswer(id=run_id, asked=True), 202)
-    run_id = await looked_up(parts.store.runs.find(run_id))
+    run_id = await looked_up(parts.store.runs.find(checked_run(run_id)))
     answer = await looked_up(parts.service.cancel(run_id, asked.reason[:300]))
     return json_response(answer, 202 if answer.asked and not answer.ended else 200)
 
 
 async def _record(run_id: str, parts: MasterParts) -> RunRecord:
-    return await parts.store.runs.get(await parts.store.runs.find(run_id))
+    return await parts.store.runs.get(await parts.store.runs.find(checked_run(run_id)))
 
 
 async def next_events(run_id: str, after: int, seconds: float, parts: MasterParts) -> EventPage:
