@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,11 +23,16 @@ from nadg.domain.plan import Plan
 from nadg.domain.run import NewRun
 from nadg.domain.states import RunState
 from nadg.link.blobfolder import BlobFolder
-from nadg.store import SqlStore, StoredEvent, open_store
+from nadg.store import SqlStore, StoredEvent, StoreTrouble, open_store
 from tests.support.master_process import MasterProcess
 
 PLAN = Plan.model_validate({"subtasks": [{"id": "a", "work": {"kind": "python", "code": "result = 1"}}]})
 LONG = 60.0
+TROUBLE = StoreTrouble(
+    since=datetime.datetime(2026, 1, 31, 12, tzinfo=datetime.UTC), reason="it is locked", tries=4
+)
+WELL = {"reachable": True, "reason": "", "since": None, "tries": 0}
+ILL = {"reachable": False, "reason": "it is locked", "since": "2026-01-31T12:00:00Z", "tries": 4}
 
 
 class Idle:
@@ -96,21 +102,22 @@ def test_a_master_that_is_not_ready_says_so_and_so_does_one_that_stops() -> None
         transport = httpx.ASGITransport(app=front)
         headers = {"Authorization": "Bearer secret"}
         async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1", headers=headers) as http:
-            for stopping in (False, True):
-                if stopping:
+            for stage in ("at first", "in trouble", "at the end"):
+                if stage == "in trouble":
+                    front.waits_for(lambda: TROUBLE)
+                if stage == "at the end":
                     front.shut()
-                else:
-                    front.waits_because("it is locked")
                 health, listed = await http.get("/health"), await http.get("/v1/runs")
                 document = health.json()
-                told = f"{document['status']}: {document['database']['reason']}"
+                told = f"{document.pop('status')}: {document['database']}"
                 found.append((health.status_code, told, listed.status_code, listed.json()["detail"][:25]))
             assert (await http.get("/v1/runs", headers={"Authorization": ""})).status_code == 401
         return found
 
     assert asyncio.run(asked()) == [
-        (200, "waiting: it is locked", 503, "the master is not ready y"),
-        (503, "stopping: it is locked", 503, "the master is stopping; a"),
+        (200, f"starting: {WELL}", 503, "the master is not ready y"),
+        (200, f"waiting: {ILL}", 503, "the master is not ready y"),
+        (503, f"stopping: {ILL}", 503, "the master is stopping; a"),
     ]
 
 

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import json
 import logging
 import os
 import signal
+import socket
 import sqlite3
+import threading
+import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -119,8 +124,9 @@ def test_a_run_against_a_database_that_cannot_be_opened_ends_in_one_sentence(
     asyncio.run(_make(settings))
     with _held(settings) as execute:
         execute("BEGIN IMMEDIATE")
-        assert run_command_line(["run", "Count the words", "--quiet"]) == 1
+        assert run_command_line(["run", "Count the words"]) == 1
     told = capsys.readouterr()
+    assert "(another process holds the database file); waiting, for 1.5 s at most." in told.err
     where = Home(settings).database
     assert told.out == ""
     assert told.err.splitlines()[-1] == f"nadg: database {where} could not be opened: database is locked"
@@ -170,15 +176,32 @@ def test_a_run_waits_for_its_database_and_ends_well(settings: Settings, tmp_path
 
 
 def test_a_master_that_waits_for_its_database_can_be_stopped(settings: Settings) -> None:
+    """Meanwhile it says what it waits for to whoever asks."""
     ready: list[int] = []
+    health: list[dict[str, Any]] = []
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = int(free.getsockname()[1])
+    settings = settings.model_copy(update={"master_port": port})
+
+    def ask_and_stop() -> None:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=10) as answer:
+            health.append(json.load(answer))
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    asking = threading.Thread(target=ask_and_stop)
 
     async def scenario() -> None:
         await _make(settings)
         with _held(settings) as execute:
             execute("BEGIN IMMEDIATE")
-            watcher = _Watcher(str, lambda: os.kill(os.getpid(), signal.SIGTERM))
+            watcher = _Watcher(str, asking.start)
             await serve_up(settings, 1, lambda count, _: ready.append(count), watcher)
         assert watcher.said == [WAITING]
 
     asyncio.run(scenario())
+    asking.join()
     assert ready == []
+    database = health[0]["database"]
+    assert (health[0]["status"], database["reason"]) == ("waiting", "another process holds the database file")
+    assert datetime.datetime.fromisoformat(database["since"]) < datetime.datetime.now(datetime.UTC)
+    assert database["tries"] > 1

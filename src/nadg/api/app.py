@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from fastapi import FastAPI, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -10,8 +12,9 @@ from nadg.api.auth import Door
 from nadg.api.errors import answer_errors, refusal_body
 from nadg.api.routes import blobs, health, runs, workers
 from nadg.api.schemas import json_response
-from nadg.api.service import MasterParts
-from nadg.domain.master_api import DatabaseHealth, Health
+from nadg.api.service import MasterParts, database_health
+from nadg.domain.master_api import Health
+from nadg.store.api import StoreTrouble
 
 WAITING = "the master is not ready yet: it waits for its database and its workers; see GET /health"
 STOPPING = "the master is stopping; ask again once one is up"
@@ -31,7 +34,8 @@ class Front:
     """What stands at the master's address from its first moment on, behind its door."""
 
     def __init__(self, token: str, *, loopback_only: bool) -> None:
-        self._reason, self._stopping = "", False
+        self._trouble: Callable[[], StoreTrouble | None] = lambda: None
+        self._stopping = False
         self._inside: ASGIApp = self._waiting
         self._door = Door(self._to_inside, token, loopback_only=loopback_only)
 
@@ -47,9 +51,9 @@ class Front:
         self._stopping = True
         self._inside = self._waiting
 
-    def waits_because(self, reason: str) -> None:
-        """What is told of its database before it is ready."""
-        self._reason = reason
+    def waits_for(self, trouble: Callable[[], StoreTrouble | None]) -> None:
+        """Where to ask what keeps its database from answering before it is ready."""
+        self._trouble = trouble
 
     async def _to_inside(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._inside(scope, receive, send)
@@ -63,7 +67,7 @@ class Front:
         await answer(scope, receive, send)
 
     def _health(self) -> Response:
-        database = DatabaseHealth(reachable=self._stopping, reason=self._reason)
-        status = "stopping" if self._stopping else "waiting"
+        database = database_health(self._trouble())
+        status = "stopping" if self._stopping else "starting" if database.reachable else "waiting"
         health = Health(status=status, database=database, runs=0, workers={}, version=__version__)
         return json_response(health, 503 if self._stopping else 200)

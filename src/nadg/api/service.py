@@ -8,8 +8,8 @@ import msgspec
 
 from nadg.api.bell import Bell
 from nadg.domain.blob import Blobs
-from nadg.domain.master_api import CancelAnswer, Health, Submission
-from nadg.store.api import Store
+from nadg.domain.master_api import CancelAnswer, DatabaseHealth, Health, Submission
+from nadg.store.api import Store, StoreTrouble
 
 
 class RunService(Protocol):
@@ -46,3 +46,10 @@ class MasterParts(msgspec.Struct, frozen=True, kw_only=True):
     blobs: Blobs
     bell: Bell
     """Rung for each change of a run that this master carries out."""
+
+
+def database_health(trouble: StoreTrouble | None) -> DatabaseHealth:
+    """What keeps the database from answering, as callers read it."""
+    if trouble is None:
+        return DatabaseHealth()
+    return DatabaseHealth(reachable=False, reason=trouble.reason, since=trouble.since, tries=trouble.tries)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from nadg.domain.clock import Clock
-from nadg.store import SqlStore, open_store
+from nadg.store import SqlStore, create_store, open_store, opened
 from nadg.store.api import OnTrouble, StoreTrouble
 
 LOOKING_SECONDS = 5.0
@@ -19,24 +19,33 @@ LOOKING_SECONDS = 5.0
 OPENING_SECONDS = 10.0
 """So long `nadg run` waits for a database that cannot be opened at its start: somebody sits before it."""
 
+WAITING = "waiting. Nothing is lost."
 
 T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
 
-@asynccontextmanager
-async def open_as_master(
-    database: str | Path, clock: Clock, notice: Callable[[str], None], opening_seconds: float | None = None
-) -> AsyncIterator[SqlStore]:
-    """A store that is waited for in trouble, and `notice` is told so. Raises as `open_store`.
+def store_of_master(database: str | Path, clock: Clock, notice: Callable[[str], None]) -> SqlStore:
+    """A store, still to be `opened`, waited for in trouble as long as it takes; `notice` is told so."""
+    return create_store(database, clock, patience_seconds=None, on_trouble=tell_trouble(notice))
 
-    `opening_seconds`: how long to wait for it at the start, None for ever.
-    """
-    told = tell_trouble(notice)
-    async with open_store(
-        database, clock, patience_seconds=None, opening_seconds=opening_seconds, on_trouble=told
+
+@asynccontextmanager
+async def open_for_run(
+    database: str | Path, clock: Clock, notice: Callable[[str], None], opening_seconds: float
+) -> AsyncIterator[SqlStore]:
+    """As `store_of_master`, opened; at the start it is waited for so long only. Raises as `opened`."""
+    is_open = False
+
+    def waiting() -> str:
+        return WAITING if is_open else f"waiting, for {opening_seconds:g} s at most."
+
+    told = tell_trouble(notice, waiting)
+    async with opened(
+        create_store(database, clock, patience_seconds=None, on_trouble=told), opening_seconds
     ) as store:
+        is_open = True
         yield store
 
 
@@ -57,7 +66,7 @@ def open_to_look(database: str | Path, clock: Clock) -> AbstractAsyncContextMana
     return open_store(database, clock, patience_seconds=LOOKING_SECONDS)
 
 
-def tell_trouble(notice: Callable[[str], None]) -> OnTrouble:
+def tell_trouble(notice: Callable[[str], None], waiting: Callable[[], str] = lambda: WAITING) -> OnTrouble:
     """Tells people when trouble begins and when it is over, and the log of each change of its reason too.
 
     The log hears it as information: where nobody set one up, a warning would be printed across the screen."""
@@ -71,7 +80,7 @@ def tell_trouble(notice: Callable[[str], None]) -> OnTrouble:
             return
         _log.info("the database does not answer since %s: %s", trouble.since.isoformat(), trouble.reason)
         if not begun:
-            notice(f"The database does not answer ({trouble.reason}); waiting. Nothing is lost.")
+            notice(f"The database does not answer ({trouble.reason}); {waiting()}")
         begun.append(trouble)
 
     return tell

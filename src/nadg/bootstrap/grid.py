@@ -14,7 +14,7 @@ import msgspec
 from nadg.bootstrap.asked import HOW_TO_CONFIGURE, ModelWishes, options_of_run, written_by_model
 from nadg.bootstrap.carriage import Carriage
 from nadg.bootstrap.carrying import CarriedWatcher, RunCarrier
-from nadg.bootstrap.database import OPENING_SECONDS, open_as_master
+from nadg.bootstrap.database import OPENING_SECONDS, open_for_run
 from nadg.bootstrap.demands import require_workers
 from nadg.bootstrap.deriving import DerivationAsked, DerivedRun, derive_run
 from nadg.bootstrap.home import Home
@@ -253,7 +253,7 @@ async def open_grid(
     blobs = BlobFolder(home.blobs)
     collect_garbage_seldom()
     async with AsyncExitStack() as stack:
-        opening = open_as_master(home.database, clock, notice, OPENING_SECONDS)
+        opening = open_for_run(home.database, clock, notice, OPENING_SECONDS)
         store = await stack.enter_async_context(opening)
         engine = await stack.enter_async_context(create_engine(settings, blobs, clock))
         pool = WorkerPool(settings, home=home, engine=engine, store=store, own=workers)

@@ -13,6 +13,7 @@ from typing import Self
 from nadg import __version__
 from nadg.api.bell import Bell
 from nadg.api.errors import Stopping
+from nadg.api.service import database_health
 from nadg.bootstrap.adopting import Adopter
 from nadg.bootstrap.asked import has_models, wishes_of_run
 from nadg.bootstrap.fitness import what_lacks
@@ -23,12 +24,11 @@ from nadg.bootstrap.review import RunEstimate
 from nadg.bootstrap.submitted import MasterRooms, grid_for, start_submitted
 from nadg.domain.changes import Change
 from nadg.domain.errors import LeaseLost, NadgError, NotFound, StoreUnavailable
-from nadg.domain.master_api import CancelAnswer, DatabaseHealth, Health, Submission
+from nadg.domain.master_api import CancelAnswer, Health, Submission
 from nadg.domain.plan import Plan
 from nadg.domain.run import Lease, RunRecord
 from nadg.engines.grid import WorkerView
 from nadg.engines.leaving import leave_tasks
-from nadg.store.api import StoreTrouble
 
 UNANSWERED = "the database does not answer; the master waits for it, see GET /health"
 
@@ -147,7 +147,7 @@ class Master:
         return CancelAnswer(id=run_id, asked=asked, ended=ended)
 
     def health(self) -> Health:
-        database = _database_health(self._rooms.store.trouble)
+        database = database_health(self._rooms.store.trouble)
         status = "stopping" if self._stopping else "ok" if database.reachable else "waiting"
         return Health(
             status=status,
@@ -267,9 +267,3 @@ class Master:
         self._runs.add(task)
         task.add_done_callback(self._runs.discard)
         return task
-
-
-def _database_health(trouble: StoreTrouble | None) -> DatabaseHealth:
-    if trouble is None:
-        return DatabaseHealth()
-    return DatabaseHealth(reachable=False, reason=trouble.reason, since=trouble.since, tries=trouble.tries)

@@ -12,7 +12,7 @@ from nadg.api.auth import is_loopback
 from nadg.api.bell import Bell
 from nadg.api.service import MasterParts
 from nadg.bootstrap.carrying import RunCarrier
-from nadg.bootstrap.database import open_as_master, unless
+from nadg.bootstrap.database import store_of_master, unless
 from nadg.bootstrap.doors import Doors
 from nadg.bootstrap.grid import collect_garbage_seldom, create_engine
 from nadg.bootstrap.home import Home
@@ -24,6 +24,7 @@ from nadg.domain.clock import SystemClock
 from nadg.link.blobfolder import BlobFolder
 from nadg.settings import Settings
 from nadg.skills.registry import load_registry
+from nadg.store import opened
 
 
 async def serve_up(
@@ -69,13 +70,9 @@ async def _opened(
     """Everything a master is made of, closed with the stack; None where `stop` comes before that is there."""
     clock, blobs = SystemClock(), BlobFolder(home.blobs)
 
-    def tell(text: str) -> None:
-        front.waits_because(text)
-        watcher.notice(text)
-
-    opening = stack.enter_async_context(open_as_master(home.database, clock, tell))
-    store = await unless(stop, opening)
-    if store is None:
+    store = store_of_master(home.database, clock, watcher.notice)
+    front.waits_for(lambda: store.trouble)
+    if await unless(stop, stack.enter_async_context(opened(store))) is None:
         return None
     engine = await stack.enter_async_context(create_engine(settings, blobs, clock))
     pool = WorkerPool(settings, home=home, engine=engine, store=store, own=workers, register=True)

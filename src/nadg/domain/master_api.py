@@ -103,7 +103,7 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     """How a master fares; `waiting` for its database, which it does for as long as it takes."""
 
     status: str
-    """`ok`, `waiting`, or `stopping`."""
+    """`starting`, `ok`, `waiting`, or `stopping`."""
     database: DatabaseHealth
     runs: int
     """Those that this master carries out now."""

@@ -12,7 +12,7 @@ from nadg.store.api import (
     StoreTrouble,
     Workers,
 )
-from nadg.store.store import SqlStore, open_store
+from nadg.store.store import SqlStore, create_store, open_store, opened
 
 __all__ = [
     "LEASE_SECONDS",
@@ -26,5 +26,7 @@ __all__ = [
     "StoredBlob",
     "StoredEvent",
     "Workers",
+    "create_store",
     "open_store",
+    "opened",
 ]

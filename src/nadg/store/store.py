@@ -70,6 +70,42 @@ def _tell_nobody(trouble: StoreTrouble | None) -> None:
     del trouble
 
 
+def create_store(
+    url_or_path: str | Path,
+    clock: Clock,
+    *,
+    busy_seconds: float = BUSY_SECONDS,
+    patience_seconds: float | None = 0,
+    on_trouble: OnTrouble = _tell_nobody,
+    wait: Wait = asyncio.sleep,
+) -> SqlStore:
+    """The store of the database at a path or a URL, for `opened`, which must follow; it knows its trouble already.
+
+    While the database is in trouble that may pass, every operation is tried again for `patience_seconds`,
+    None for ever; then StoreUnavailable is raised. Raises UserError for an address that means none.
+    """
+    patience = Patience(patience_seconds, clock, on_trouble, wait=wait)
+    database = Database(dialect.locate(url_or_path), _busy_seconds(busy_seconds, patience_seconds), patience)
+    return SqlStore(database, clock)
+
+
+@asynccontextmanager
+async def opened(store: SqlStore, opening_seconds: float | None = None) -> AsyncIterator[SqlStore]:
+    """Open it for the length of a `with`, making or upgrading its tables; patience ends after `opening_seconds`.
+
+    Raises UserError where the place cannot be written, the file is no database of NADG's, or a newer
+    NADG made it. On leaving, what was handed over is written first.
+    """
+    try:
+        await store._database.open(opening_seconds)
+        try:
+            yield store
+        finally:
+            await store.runs.drain()
+    finally:
+        await store._database.close()
+
+
 @asynccontextmanager
 async def open_store(
     url_or_path: str | Path,
@@ -81,24 +117,17 @@ async def open_store(
     on_trouble: OnTrouble = _tell_nobody,
     wait: Wait = asyncio.sleep,
 ) -> AsyncIterator[SqlStore]:
-    """Open the database at a path or `sqlite:////folder/file.db`, making or upgrading its tables.
-
-    While the database is in trouble that may pass, every operation is tried again for `patience_seconds`,
-    None for ever, and the opening for no longer than `opening_seconds`; then StoreUnavailable is raised.
-    Raises UserError where the place cannot be written, the file is no database of NADG's, or a newer
-    NADG made it. On leaving, what was handed over is written first.
-    """
-    patience = Patience(patience_seconds, clock, on_trouble, wait=wait)
-    database = Database(dialect.locate(url_or_path), _busy_seconds(busy_seconds, patience_seconds), patience)
-    try:
-        await database.open(opening_seconds)
-        store = SqlStore(database, clock)
-        try:
-            yield store
-        finally:
-            await store.runs.drain()
-    finally:
-        await database.close()
+    """`create_store` and `opened` in one."""
+    store = create_store(
+        url_or_path,
+        clock,
+        busy_seconds=busy_seconds,
+        patience_seconds=patience_seconds,
+        on_trouble=on_trouble,
+        wait=wait,
+    )
+    async with opened(store, opening_seconds):
+        yield store
 
 
 def _busy_seconds(busy_seconds: float, patience_seconds: float | None) -> float:
