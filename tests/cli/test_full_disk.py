@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -45,6 +46,38 @@ def test_where_an_input_finds_no_room_the_place_is_named(
     assert run_command_line(command) == 1
     place = tmp_path / "home" / "blobs" / "incoming"
     assert capsys.readouterr().err == f"nadg: the system refused: File too large ({place})\n"
+
+
+RUN = """
+import sys
+from nadg.bootstrap import grid
+from nadg.cli.main import run_command_line
+grid.OPENING_SECONDS = 1.5
+sys.exit(run_command_line(["run", "Count the words"]))
+"""
+FULL = "the disk with the database file is full"
+
+
+@pytest.mark.skipif(not can_mount(), reason="nobody here can mount a disk to fill")
+@pytest.mark.parametrize("room", ["no file", "a small file"])
+def test_where_the_database_finds_no_room_it_is_said_to_be_that(tmp_path: Path, room: str) -> None:
+    """SQLite itself calls it an error of the disk, or a file that cannot be opened."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    made = sqlite3.connect(tmp_path / "nadg.db")
+    made.executescript("PRAGMA journal_mode=WAL")
+    made.close()
+    environment = {**os.environ, "NADG_HOME": str(disk)}
+    mounted = 'mount -t tmpfs -o size=64k,mode=700 none "$NADG_HOME" && mkdir "$NADG_HOME/blobs"'
+    copied = 'cp nadg.db "$NADG_HOME/" &&' if room == "a small file" else ""
+    full = f'{mounted} && {copied} dd if=/dev/zero of="$NADG_HOME/logs" 2>/dev/null || exec "$@"'
+    argv = ["unshare", "--mount", "sh", "-c", full, "sh", sys.executable, "-c", RUN]
+    done = subprocess.run(
+        argv, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert f"The database does not answer ({FULL}); waiting, for 1.5 s at most." in done.stderr, done.stderr
+    told = f"nadg: database {disk}/nadg.db could not be opened: {FULL}"
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (1, told)
 
 
 @pytest.mark.skipif(not can_mount(), reason="nobody here can mount a disk to fill")

@@ -38,6 +38,8 @@ _PASSING = {
     sqlite3.SQLITE_CANTOPEN: "the database file cannot be opened",
 }
 """What may pass without anyone changing what was asked, by SQLite's primary code."""
+_LOG_INDEX_BYTES = 32_768
+"""SQLite makes the index of its log so large at once."""
 _TABLES = "SELECT name FROM sqlite_master WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite_%'"
 
 
@@ -138,13 +140,16 @@ class Sqlite:
         return _primary_code(error) in _PASSING
 
     def passing_reason(self, error: BaseException) -> str:
-        return _PASSING[_primary_code(error)]
+        return _FULL if self._is_full(error) else _PASSING[_primary_code(error)]
 
     def explain(self, error: Exception) -> NadgError:
-        return StoreUnavailable(f"database {self.name}: {driver_error(error)}; nothing of this write was kept")
+        cause = _FULL if self._is_full(error) else driver_error(error)
+        return StoreUnavailable(f"database {self.name}: {cause}; nothing of this write was kept")
 
     def explain_open(self, error: Exception) -> NadgError:
         cause, name = str(driver_error(error)), self.name
+        if self._is_full(error):
+            return StoreUnavailable(f"database {name} could not be opened: {_FULL}")
         if "not a database" in cause:
             return UserError(f"{name} is not a database; move it away or name another file")
         if "unable to open" in cause or "readonly" in cause:
@@ -154,6 +159,17 @@ class Sqlite:
         if "malformed" in cause:
             return UserError(f"database {name} is damaged ({cause}); restore it from a copy or name another file")
         return StoreUnavailable(f"database {name} could not be opened: {cause}")
+
+    def _is_full(self, error: BaseException) -> bool:
+        """SQLite says so only of the file itself: where its log finds no room, it speaks of input and output."""
+        code = _primary_code(error)
+        if code not in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN):
+            return code == sqlite3.SQLITE_FULL
+        try:
+            disk = os.statvfs(Path(self.name).absolute().parent)
+        except OSError:
+            return False
+        return disk.f_bavail * disk.f_frsize < _LOG_INDEX_BYTES
 
 
 def _keep_private(file: Path) -> None:
