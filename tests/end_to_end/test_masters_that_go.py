@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -42,8 +43,8 @@ def start_master(folder: Folder) -> Iterator[Callable[..., MasterProcess]]:
     """Masters of the folder's home; what a failed test leaves behind is ended."""
     started: list[MasterProcess] = []
 
-    def start(port: int = 0) -> MasterProcess:
-        started.append(MasterProcess(folder.environment, folder.path / "home", port=port))
+    def start(port: int = 0, workers: int = 1) -> MasterProcess:
+        started.append(MasterProcess(folder.environment, folder.path / "home", port=port, workers=workers))
         return started[-1]
 
     yield start
@@ -113,3 +114,31 @@ def test_a_local_run_that_was_paused_past_its_lease_follows_whoever_took_it_over
         check_whole(folder, master, "here")
     finally:
         assert master.stop() == 0
+
+
+def test_what_a_paused_masters_own_worker_has_is_handed_to_the_one_that_takes_over(
+    folder: Folder, start_master: Callable[..., MasterProcess]
+) -> None:
+    """Though that one lives and has its worker in its own keeping, and the other has none."""
+    first, second = start_master(), start_master(workers=0)
+    work = {"kind": "python", "code": "import time\ntime.sleep(4)\nresult = 17"}
+    run_id = first.post("/v1/runs", {"plan": {"subtasks": [{"id": "slow", "work": work}]}}).document["id"]
+    _changes_until(first, run_id, "attempt", "running")
+    os.kill(first.process.pid, signal.SIGSTOP)
+    try:
+        second.wait_until_told("Going on with run")
+        changes = _changes_until(second, run_id, "run", "succeeded", "failed")
+        states = [one["state"] for one in changes if one["change"] == "attempt"]
+        assert states == ["running", "succeeded"]
+    finally:
+        os.kill(first.process.pid, signal.SIGCONT)
+    assert (second.stop(), first.stop()) == (0, 0)
+
+
+def _changes_until(master: MasterProcess, run_id: str, kind: str, *states: str) -> list[dict[str, Any]]:
+    """All changes of the run, once there is such a one."""
+    changes: list[dict[str, Any]] = []
+    while not any(one["change"] == kind and one.get("state") in states for one in changes):
+        path = f"/v1/runs/{run_id}/events?after={len(changes)}&wait=20"
+        changes += [one["change"] for one in master.ask("GET", path).document["events"]]
+    return changes

@@ -47,8 +47,8 @@ class _Silence(msgspec.Struct, frozen=True, kw_only=True):
 class RegistryLook:
     """Keeps a grid and the registry in step, as often as `look` is called.
 
-    With `register` the workers that the grid did not find in the registry are written into it as local ones,
-    and the local ones of other masters are left to those that live.
+    With `register` the workers that the grid did not find in the registry are written into it as local ones.
+    The local ones of other masters are taken up, too: a master may be paused, and what it has there go on here.
     """
 
     def __init__(
@@ -119,11 +119,7 @@ class RegistryLook:
     def _has_outlived(self, row: WorkerNode, view: WorkerView) -> bool:
         """Whether it kept what a dead master's runs had there, and is gone now itself."""
         gone = view.state in ("away", "dead", "refused") and not view.in_flight
-        return gone and self._register and row.local and view.url in self._linked
-
-    def _is_anothers(self, row: WorkerNode) -> bool:
-        """A local worker of another master that stays; without that one it hands over what it has, and ends."""
-        return self._register and row.local and master_lives(row.name)
+        return gone and self._register and row.local and view.url in self._linked and not master_lives(row.name)
 
     def _take_up(self, rows: Mapping[str, WorkerNode], tasks: asyncio.TaskGroup) -> None:
         """Ask those that are not in the grid; whoever answers belongs to it."""
@@ -134,7 +130,7 @@ class RegistryLook:
         for url, row in rows.items():
             silence = self._silent.get(url)
             rests = silence is not None and silence.since + AGAIN_SECONDS > now
-            if url not in here and url not in self._asking and not rests and not self._is_anothers(row):
+            if url not in here and url not in self._asking and not rests:
                 self._asking[url] = tasks.create_task(self._question(row))
 
     async def _question(self, row: WorkerNode) -> None:

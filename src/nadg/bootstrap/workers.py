@@ -46,7 +46,7 @@ class WorkerPool:
 
     `own` local ones are started beside those that are registered or named in the settings; with None, as many
     as the settings say, and only where none of the others answers. With `register` other processes find them in
-    the registry, and the local ones of other masters are left to those.
+    the registry. Those of other masters are linked to as well: whoever takes a run over finds its attempts there.
     """
 
     def __init__(
@@ -105,8 +105,7 @@ class WorkerPool:
 
     async def _connect_known(self, watcher: PoolWatcher) -> int:
         """Link to every registered or configured worker that answers; how many of them take work."""
-        rows = [node for node in await self._store.workers.list() if not node.by_hand]
-        nodes = {node.vm_url: node for node in rows if not (self._register and node.local)}
+        nodes = {node.vm_url: node for node in await self._store.workers.list() if not node.by_hand}
         named = [_named_url(url) for url in self._settings.worker_urls]
         urls = list(dict.fromkeys([*nodes, *named]))
         answers = await asyncio.gather(*(self._ask(url) for url in urls))
