@@ -243,6 +243,7 @@ def test_the_registry_is_kept_by_hand(tmp_path: Path) -> None:
     assert folder.ask("workers", "remove", "far").stdout == "Removed http://127.0.0.1:9.\n"
     assert "far" in folder.refused("workers", "remove", "far")
     assert "ftp://x" in folder.refused("workers", "add", "ftp://x")
+    assert "letters" in folder.refused("workers", "add", "http://127.0.0.1:9", "--name", "a b")
     assert "http://127.0.0.1:9" in folder.refused("workers", "test", "http://127.0.0.1:9")
 
 

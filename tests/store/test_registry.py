@@ -55,6 +55,12 @@ def test_one_url_is_one_worker(opened: Opened, advance: Advance) -> None:
             assert await store.workers.add("http://a:1", name="again") == first
             second = await store.workers.add("http://b:1")
             assert [one.id for one in await store.workers.list()] == [first.id, second.id]
+            by_hand = await store.workers.add("http://c:1", name="spare")
+            await store.workers.seen("http://c:1", _info("alpha"), WorkerStatus.ACTIVE)
+            assert (await store.workers.get("spare")).vm_url == "http://c:1", "whatever it calls itself"
+            with pytest.raises(UserError, match="another worker has the id 'spare'"):
+                await store.workers.add("http://d:1", name="spare")
+            await store.workers.remove(by_hand.id)
             assert (first.status, first.name, first.local) == (WorkerStatus.OFFLINE, "first", True)
             await store.workers.remove(first.id)
             assert await store.workers.list() == [second]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import getpass
+import re
 import socket
 
 import msgspec
@@ -16,6 +17,9 @@ from nadg.cli.render.tables import worker_lines
 from nadg.cli.render.workers import workers_list
 from nadg.domain.errors import UserError
 from nadg.domain.worker import SET_BY_HAND, WorkerStatus
+
+NAME = re.compile(r"[\w.-]{1,40}", re.ASCII)
+"""What a person may call a worker."""
 
 
 async def list_workers(as_json: bool) -> None:
@@ -31,11 +35,13 @@ async def list_workers(as_json: bool) -> None:
 
 
 async def add_worker(url: str, name: str) -> None:
-    """Register a worker by its URL."""
+    """Register a worker by its URL. Raises UserError where the name is none to type again."""
     from nadg.bootstrap.records import open_store_only
     from nadg.bootstrap.workers import checked_worker_url
 
     address = checked_worker_url(url)
+    if name and not NAME.fullmatch(name):
+        raise UserError(f"--name {one_line(name, 60)!r}: use 1 to 40 letters, digits, '.', '_' or '-'")
     async with open_store_only(read_settings()) as store:
         node = await store.workers.add(address, name)
     print(f"Registered {one_line(node.vm_url, 200)} as {node.id}. Try it: nadg workers test {node.vm_url}")

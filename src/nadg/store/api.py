@@ -147,7 +147,11 @@ class Workers(Protocol):
     """The registry of worker nodes."""
 
     async def add(self, url: str, name: str = "", local: bool = False) -> WorkerNode:
-        """Register a worker, offline until it is seen; the same URL again gives the row that is there."""
+        """Register a worker, offline until it is seen; the same URL again gives the row that is there.
+
+        The name of one that is not `local` is its id, so it stays whatever the worker calls itself. Raises
+        UserError where another worker has that id.
+        """
         ...
 
     async def list(self) -> builtins.list[WorkerNode]:

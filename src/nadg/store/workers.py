@@ -52,7 +52,7 @@ _NOTE_LINKED = (
     .where(_AS_IT_WAS)
     .values(_NOTE | {name: bindparam(f"b_{name}") for name in ("last_ping", "name", "slots", "tier", "labels")})
 )
-_ADD = dialect.insert_into(worker_nodes).on_conflict_do_nothing(index_elements=[worker_nodes.c.vm_url])
+_ADD = dialect.insert_into(worker_nodes).on_conflict_do_nothing()
 _TOLD = ("status", "last_ping", "name", "slots", "tier", "labels", "reason")
 """What a worker says of itself, anew each time."""
 _fresh = dialect.insert_into(worker_nodes)
@@ -74,10 +74,15 @@ class SqlWorkers:
 
     async def add(self, url: str, name: str = "", local: bool = False) -> WorkerNode:
         row = _new_row(url, self._clock.now()) | {"name": name, "local": local}
+        if name and not local:  # given by hand: the worker may call itself otherwise, as receipts do
+            row |= {"id": name}
 
         def add(connection: Connection) -> WorkerNode:
             connection.execute(_ADD, row)
-            return _worker(connection.execute(_BY_URL, {"b_url": url}).mappings().one())
+            found = connection.execute(_BY_URL, {"b_url": url}).mappings().one_or_none()
+            if found is None:
+                raise UserError(f"another worker has the id {name!r}; choose another name, or remove that one")
+            return _worker(found)
 
         return await self._database.write(add)
 

@@ -30,7 +30,10 @@ def list_workers(as_json: JsonOption = False) -> None:
 
 
 @app.command("add")
-def add(url: UrlArgument, name: Annotated[str, typer.Option("--name", help="A name to show.")] = "") -> None:
+def add(
+    url: UrlArgument,
+    name: Annotated[str, typer.Option("--name", help="Its id here; by default one is made.")] = "",
+) -> None:
     """Register a worker; runs use it from now on. The same URL again changes nothing."""
     from nadg.cli import registry
 
