@@ -38,6 +38,18 @@ class UpScreen:
                     self._console.print(f"{url} is {state}", soft_wrap=True)
         self._states = states
 
+    def ready(self, count: int, url: str) -> None:
+        """On a terminal what standard output gets goes above the table, too, which would be written over it."""
+        lines = (
+            f"ready: {counted(count, 'worker')}; every `nadg run` uses them; Ctrl-C stops them",
+            f"master: {url} (runs that outlive their terminal: set NADG_MASTER_URL to this)",
+        )
+        for line in lines:
+            if self._console.is_terminal and sys.stdout.isatty():
+                self.notice(line)
+            else:
+                print(line, flush=True)
+
     def notice(self, text: str) -> None:
         self._console.print(printable(text, keep_lines=False), soft_wrap=True)
 
@@ -50,13 +62,8 @@ async def keep_grid(settings: Settings, workers: int | None) -> None:
     from nadg.bootstrap.up import serve_up
 
     screen = UpScreen(create_console(stderr=True))
-
-    def ready(count: int, url: str) -> None:
-        print(f"ready: {counted(count, 'worker')}; every `nadg run` uses them; Ctrl-C stops them", flush=True)
-        print(f"master: {url} (runs that outlive their terminal: set NADG_MASTER_URL to this)", flush=True)
-
     try:
-        await serve_up(settings, settings.workers if workers is None else workers, ready, screen)
+        await serve_up(settings, settings.workers if workers is None else workers, screen.ready, screen)
     finally:
         screen.close()
     print("Stopped.", file=sys.stderr)
