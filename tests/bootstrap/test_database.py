@@ -6,8 +6,6 @@ import asyncio
 import datetime
 import json
 import logging
-import os
-import signal
 import socket
 import sqlite3
 import threading
@@ -179,6 +177,7 @@ def test_a_master_that_waits_for_its_database_can_be_stopped(settings: Settings)
     """Meanwhile it says what it waits for to whoever asks."""
     ready: list[int] = []
     health: list[dict[str, Any]] = []
+    stopping: list[Callable[[], object]] = []
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = int(free.getsockname()[1])
     settings = settings.model_copy(update={"master_port": port})
@@ -186,7 +185,7 @@ def test_a_master_that_waits_for_its_database_can_be_stopped(settings: Settings)
     def ask_and_stop() -> None:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=10) as answer:
             health.append(json.load(answer))
-        os.kill(os.getpid(), signal.SIGTERM)
+        stopping[0]()
 
     asking = threading.Thread(target=ask_and_stop)
 
@@ -194,8 +193,10 @@ def test_a_master_that_waits_for_its_database_can_be_stopped(settings: Settings)
         await _make(settings)
         with _held(settings) as execute:
             execute("BEGIN IMMEDIATE")
+            loop, stop = asyncio.get_running_loop(), asyncio.Event()
+            stopping.append(lambda: loop.call_soon_threadsafe(stop.set))
             watcher = _Watcher(str, asking.start)
-            await serve_up(settings, 1, lambda count, _: ready.append(count), watcher)
+            await serve_up(settings, 1, stop, lambda count, _: ready.append(count), watcher)
         assert watcher.said == [WAITING]
 
     asyncio.run(scenario())

@@ -235,13 +235,14 @@ class Master:
         try:
             grid = await grid_for(wishes_of_run(record), self._rooms)
             watcher = MasterWatcher(self._bell, self._about(record.id))
-            await grid.go_on(record, lease, watcher, watcher.notice)
+            ended = await grid.go_on(record, lease, watcher, watcher.notice)
         except LeaseLost:
             raise
         except Exception:  # it would break off here again and again: others may go on with it at once
             self._adopter.leave(record.id)
             await self._rooms.store.runs.release(lease)
             raise
+        self._notice(f"Run {record.id} ended: {ended.state}" + (f" ({ended.reason})." if ended.reason else "."))
 
     def _lacks(self, record: RunRecord) -> str:
         has_model = has_models(self._rooms.settings, wishes_of_run(record))
@@ -252,12 +253,18 @@ class Master:
         try:
             await carrying
         except LeaseLost as error:
-            self._notice(f"Run {run_id} goes on elsewhere: {error}.")
+            self._notice(f"Run {run_id} {self._where_next(run_id, error)}.")
         except Exception as error:
             if not stored():
                 raise
             _log.error("run %s broke off", run_id, exc_info=None if isinstance(error, NadgError) else error)
             self._notice(f"Run {run_id} broke off: {error}")
+
+    def _where_next(self, run_id: str, error: LeaseLost) -> str:
+        """What becomes of a run that this master lets go."""
+        if not self._stopping:
+            return f"goes on elsewhere: {error}"
+        return f"was given up as it stands; another `nadg up` goes on with it (or: nadg runs resume {run_id})"
 
     def _about(self, run_id: str) -> Notice:
         return lambda text: self._notice(f"Run {run_id}: {text}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 
@@ -26,23 +25,25 @@ from nadg.settings import Settings
 from nadg.skills.registry import load_registry
 from nadg.store import opened
 
+STOPPING = (
+    "Stopping: runs are given up as they stand and local workers end, which takes up to 10 s; "
+    "Ctrl-C again stops at once."
+)
+
 
 async def serve_up(
     settings: Settings,
     workers: int,
+    stop: asyncio.Event,
     on_ready: Callable[[int, str], None],
     watcher: PoolWatcher,
 ) -> None:
-    """A master with `workers` local workers until SIGINT or SIGTERM; `on_ready` hears their number and its URL.
+    """A master with `workers` local workers until `stop` is set; `on_ready` hears their number and its URL.
 
     At its end it gives its runs up as they stand, so that another master goes on with them at once.
     """
     home = Home(settings)
     token = checked_token(settings, home)
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
     collect_garbage_seldom()
     front = Front(token, loopback_only=is_loopback(settings.master_host))
     with listening(settings) as listener:
@@ -56,6 +57,7 @@ async def serve_up(
             on_ready(count, url_of(settings, listener))
             await stop.wait()
             front.shut()
+            watcher.notice(STOPPING)
 
 
 async def _opened(

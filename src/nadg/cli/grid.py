@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from nadg.cli.console import create_console
+from nadg.cli.interrupt import Interruption
 from nadg.cli.render.safe import printable
 from nadg.cli.render.tables import LinkedWorker, grid_table
 from nadg.cli.render.units import counted
@@ -61,9 +64,19 @@ async def keep_grid(settings: Settings, workers: int | None) -> None:
     """A master with local workers, for every run on this machine, until Ctrl-C."""
     from nadg.bootstrap.up import serve_up
 
-    screen = UpScreen(create_console(stderr=True))
+    screen, interruption = UpScreen(create_console(stderr=True)), Interruption()
+
+    def stop_at_once() -> None:
+        """As `kill -9` would: the workers find it out, hand over what they have, and end by themselves."""
+        screen.close()
+        print("Stopped at once; the local workers end by themselves.", file=sys.stderr, flush=True)
+        signal.signal(interruption.signal, signal.SIG_DFL)
+        os.kill(os.getpid(), interruption.signal)
+
     try:
-        await serve_up(settings, settings.workers if workers is None else workers, screen.ready, screen)
+        with interruption.listening(stop_at_once):
+            wanted = settings.workers if workers is None else workers
+            await serve_up(settings, wanted, interruption.asked, screen.ready, screen)
     finally:
         screen.close()
     print("Stopped.", file=sys.stderr)
