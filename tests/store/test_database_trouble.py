@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import resource
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -99,6 +100,32 @@ def test_a_file_that_another_holds_is_waited_for_in_order(database: Path, case: 
                 assert [await first, await second] == [1, 2]
             assert _reason(store) is None
             assert case.reasons == [HELD, None]
+
+    asyncio.run(scenario())
+
+
+def test_a_file_that_is_moved_away_or_replaced_is_waited_for(
+    database: Path, case: _Case, new_run: NewRuns
+) -> None:
+    aside = database.with_name("aside")
+
+    def replace() -> None:
+        assert not database.exists(), "nobody made a new one in its place"
+        database.touch()
+        case.mend_after, case.mend = case.waits + 8, lambda: aside.replace(database)
+
+    async def scenario() -> None:
+        async with case.opened() as store:
+            lease = await store.runs.create(new_run(), "me")
+            shutil.move(database, aside)
+            case.mend_after, case.mend = 8, replace
+            assert await store.runs.commit(lease, [RUNNING]) == 1
+            assert case.waits >= 16
+            assert (await store.runs.get(lease.run_id)).state is RunState.RUNNING
+            shutil.move(database, aside)
+            case.mend_after, case.mend = case.waits + 3, lambda: aside.replace(database)
+            assert (await store.runs.get(lease.run_id)).state is RunState.RUNNING
+            assert str(case.reasons[0]).startswith("its file was removed or replaced")
 
     asyncio.run(scenario())
 

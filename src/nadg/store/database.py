@@ -17,7 +17,7 @@ from typing import TypeVar
 from sqlalchemy import Connection, RootTransaction
 from sqlalchemy.exc import DBAPIError, InvalidRequestError
 
-from nadg.domain.errors import NadgError, UserError
+from nadg.domain.errors import NadgError, StoreUnavailable, UserError
 from nadg.store.api import StoreTrouble
 from nadg.store.dialect import Dialect
 from nadg.store.patience import Passing, Patience
@@ -106,6 +106,7 @@ class Database:
         self._writer.dispose()
 
     def _write(self, operation: Callable[[Connection], T]) -> T:
+        self._check_place()
         try:
             connection = self._connected()
             with self._begin(connection):
@@ -118,11 +119,17 @@ class Database:
             raise failure from error
 
     def _read(self, operation: Callable[[Connection], T]) -> T:
+        self._check_place()
         try:
             with self._reader.connect() as connection:
                 return operation(connection)
         except DBAPIError as error:
             raise self._failure(error, self._dialect.explain(error)) from error
+
+    def _check_place(self) -> None:
+        """Raises Passing where the database is not where it was opened: what is open still has everything."""
+        if reason := self._dialect.displaced():
+            raise Passing(reason, StoreUnavailable(f"database {self._dialect.name}: {reason}"))
 
     def _connected(self) -> Connection:
         """The writing connection, opened anew where the last one was thrown away."""

@@ -58,6 +58,13 @@ class Dialect(Protocol):
         """Make what can be made before the database is opened. Raises UserError."""
         ...
 
+    def displaced(self) -> str:
+        """Why what was opened is not the database of this name any more, such as a file that was removed.
+
+        For people; empty where all is well, or where a server sees to it. Cheap: it is asked before each use.
+        """
+        ...
+
     def open_writer(self, busy_seconds: float) -> Engine:
         """For the one connection that writes."""
         ...

@@ -96,6 +96,10 @@ class PostgreSQL:
     def create_place(self) -> None:
         """The database is there, or nothing can be done."""
 
+    def displaced(self) -> str:
+        """A server's files are its own matter."""
+        return ""
+
     def open_writer(self, busy_seconds: float) -> Engine:
         return self._open("READ COMMITTED", NullPool)
 

@@ -40,6 +40,7 @@ _PASSING = {
 """What may pass without anyone changing what was asked, by SQLite's primary code."""
 _LOG_INDEX_BYTES = 32_768
 """SQLite makes the index of its log so large at once."""
+_DISPLACED = "its file was removed or replaced; put it back and all goes on, or start again with what is there"
 _TABLES = "SELECT name FROM sqlite_master WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite_%'"
 
 
@@ -55,18 +56,26 @@ class Sqlite:
             raise UserError("the database needs a file; write sqlite:////folder/file.db")
         self.url = url
         self.name = url.database
+        self._file = None if self.name.startswith("file:") else Path(self.name).absolute()
+        """None for a URI of SQLite's own, which only SQLite reads."""
+        self._opened: tuple[int, int] | None = None
+        """Which file that was when it was opened."""
 
     def create_place(self) -> None:
         """Make the folder that the database file goes into, and a file for its owner alone. Raises UserError."""
-        folder = Path(self.name).absolute().parent
+        folder, self._opened = Path(self.name).absolute().parent, None
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UserError(
                 f"database folder {folder} cannot be made ({error.strerror}); choose another"
             ) from error
-        if not self.name.startswith("file:"):  # a URI of SQLite's own, which only SQLite reads
-            _keep_private(Path(self.name).absolute())
+        if self._file is not None:
+            _keep_private(self._file)
+
+    def displaced(self) -> str:
+        """SQLite would write on into a file without a name, where nobody ever finds it."""
+        return _DISPLACED if self._opened not in (None, _identity(self._file)) else ""
 
     def open_writer(self, busy_seconds: float) -> Engine:
         """It begins by taking the write lock, so it never deadlocks."""
@@ -79,6 +88,7 @@ class Sqlite:
                 _pragmas(connection, f"busy_timeout={round(busy_seconds * 1000)}", "foreign_keys=ON")
                 _use_write_ahead_log(connection, busy_seconds)
                 _pragmas(connection, "synchronous=NORMAL")
+            self._opened = self._opened or _identity(self._file)
 
         @event.listens_for(engine, "begin")
         def _begin(connection: Connection) -> None:
@@ -185,6 +195,15 @@ def _keep_private(file: Path) -> None:
         with suppress(OSError):
             if one.is_file() and one.stat().st_mode & 0o077:
                 one.chmod(0o600)
+
+
+def _identity(file: Path | None) -> tuple[int, int] | None:
+    """Device and inode; None where no such file can be seen."""
+    try:
+        seen = None if file is None else file.stat()
+    except OSError:
+        return None
+    return None if seen is None else (seen.st_dev, seen.st_ino)
 
 
 def _primary_code(error: BaseException) -> int:
