@@ -40,3 +40,16 @@ def test_how_long_ago_something_was() -> None:
     for seconds, text in ((-5, "0 s"), (119, "119 s"), (120, "2 min"), (7200, "2 h"), (172_800, "2 days")):
         assert ago(NOON - datetime.timedelta(seconds=seconds), NOON) == f"{text} ago"
     assert ago(None, NOON) == "–"
+
+
+def test_a_status_that_no_master_keeps_up_is_not_believed() -> None:
+    def lines(status: WorkerStatus, seconds: int | None) -> list[str]:
+        ping = None if seconds is None else NOON - datetime.timedelta(seconds=seconds)
+        node = WorkerNode(id="0", vm_url="http://b", status=status, last_ping=ping)
+        return [line.strip() for line in shown(workers_list([node], NOON), width=80).splitlines()[1:]]
+
+    assert "active" in lines(WorkerStatus.ACTIVE, 30)[0]
+    assert "not seen" in lines(WorkerStatus.BUSY, 31)[0]
+    assert lines(WorkerStatus.BUSY, 31)[2].startswith("not seen since 2")
+    assert "not seen yet" in lines(WorkerStatus.ACTIVE, None)[2]
+    assert "draining" in lines(WorkerStatus.DRAINING, 3600)[0]
