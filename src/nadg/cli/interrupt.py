@@ -6,9 +6,12 @@ import asyncio
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import FrameType
+from typing import Any
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """The user, the system, and a terminal that was closed."""
+_Handlers = dict[signal.Signals, Callable[[int, FrameType | None], Any] | int | None]
 
 
 class Interruption:
@@ -32,19 +35,19 @@ class Interruption:
 
     @contextmanager
     def listening(self, on_second: Callable[[], object]) -> Iterator[None]:
-        """Catch the signals while inside; from the second one on they act as they do by default.
+        """Catch the signals while inside; from the second one on, and afterwards, they act as they did before.
 
         `on_second` is called once, from the event loop.
         """
         loop = asyncio.get_running_loop()
+        before = {one: signal.getsignal(one) for one in SIGNALS}
 
         def received(which: signal.Signals) -> None:
             if not self.asked.is_set():
                 self.signal = which
                 self.asked.set()
                 return
-            for one in SIGNALS:
-                loop.remove_signal_handler(one)
+            _give_back(loop, before)
             on_second()
 
         for one in SIGNALS:
@@ -52,5 +55,13 @@ class Interruption:
         try:
             yield
         finally:
-            for one in SIGNALS:
-                loop.remove_signal_handler(one)
+            _give_back(loop, before)
+
+
+def _give_back(loop: asyncio.AbstractEventLoop, before: _Handlers) -> None:
+    """The loop alone would put Python's own handler there, whose KeyboardInterrupt breaks into whatever task runs;
+    that of `asyncio.run` cancels the main task.
+    """
+    for one, handler in before.items():
+        if loop.remove_signal_handler(one) and handler is not None:
+            signal.signal(one, handler)
