@@ -23,6 +23,7 @@ from nadg.domain.inputs import InputFile
 from nadg.domain.plan import Plan
 from nadg.domain.run import NewRun
 from nadg.store import open_store
+from tests.support.faulty_proxy import FaultyProxy
 from tests.support.master_process import MasterProcess
 from tests.support.nadg_folder import Folder, ended, read_until
 
@@ -133,6 +134,28 @@ def test_a_closed_terminal_ends_no_run_and_ctrl_c_does(folder: Folder, master: M
     assert "This run was cancelled" in out
     saved = json.loads((folder.path / "here" / "run.json").read_text())
     assert (saved["id"], saved["state"], saved["reason"]) == (run_id, "cancelled", "cancelled by the user")
+
+
+def test_a_cancel_that_the_master_never_heard_is_said_to_be_lost(folder: Folder, master: MasterProcess) -> None:
+    async def left() -> tuple[str, int, str]:
+        async with FaultyProxy(master.port).open() as way:
+            folder.environment["NADG_MASTER_URL"] = way.url
+            run = folder.start("run", "--plan", folder.plan(ENDLESS))
+            run_id = await asyncio.to_thread(begun, run)
+        run.send_signal(signal.SIGINT)
+        await asyncio.to_thread(read_until, run.stderr, "The cancel has not reached the master yet")
+        run.send_signal(signal.SIGINT)
+        code, _, err = await asyncio.to_thread(ended, run)
+        return run_id, code, err
+
+    run_id, code, err = asyncio.run(left())
+    assert code == 130
+    lost = f"the cancel did not reach the master; run {run_id} goes on when one is up: nadg runs cancel {run_id}"
+    assert err.endswith(f"nadg: {lost}\n")
+    assert "Cancelling" not in err
+    folder.environment["NADG_MASTER_URL"] = master.url
+    assert folder.ask("runs", "cancel", run_id).stdout == f"Asked run {run_id} to end.\n"
+    assert attached(folder, run_id) == 1
 
 
 def test_what_is_wrong_is_one_sentence_and_exit_code_2(folder: Folder, tmp_path: Path) -> None:

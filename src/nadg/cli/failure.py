@@ -17,7 +17,7 @@ SHOWN_PROBLEMS = 20
 
 
 class StoppedAtOnce(Exception):
-    """A second Ctrl-C: the user does not wait for a clean end."""
+    """A second Ctrl-C: the user does not wait for a clean end. Its text, if any, says what becomes of the run."""
 
 
 class NothingRun(StoppedAtOnce):
@@ -50,7 +50,7 @@ def sentence_of(error: BaseException) -> str:
     if isinstance(error, PlanInvalid) and len(error.problems) > 1:
         return _problems_listed(error)
     if isinstance(error, StoppedAtOnce):
-        return "stopped at once; `nadg runs list` shows what was done"
+        return str(error) or "stopped at once; `nadg runs list` shows what was done"
     if isinstance(error, NadgError):
         return printable(str(error), keep_lines=False)
     if _is_usage_error(error):

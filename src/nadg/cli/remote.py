@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 CALL_OFF_SECONDS = 2.0
 """So long a user who stops waits for the master to be told."""
+SLOW_SECONDS = 1.0
+"""After so long without an answer it is said that the master does not know yet that the run is to end."""
 SIGNALLED = 128
 """Exit codes of those that a signal ended count from here."""
 
@@ -125,11 +127,23 @@ async def submit(master: MasterClient, submission: Submission) -> str:
     try:
         await master.submit(submission)
     except asyncio.CancelledError:
-        with contextlib.suppress(NadgError, TimeoutError):
-            async with asyncio.timeout(CALL_OFF_SECONDS):
-                await master.cancel(submission.id, "cancelled by the user")
-        raise NothingRun from None
+        raise await _called_off(master, submission.id) from None
     return submission.id
+
+
+async def _called_off(master: MasterClient, run_id: str) -> StoppedAtOnce:
+    """What to tell of a run that the master may have by now."""
+    try:
+        async with asyncio.timeout(CALL_OFF_SECONDS):
+            await master.cancel(run_id, "cancelled by the user")
+    except TimeoutError:
+        return StoppedAtOnce(
+            f"the master at {master.url} did not say whether it has run {run_id}, "
+            f"and may not have heard the cancel; once it is up: nadg runs cancel {run_id}"
+        )
+    except NadgError:
+        pass  # it does not know the run
+    return NothingRun()
 
 
 async def _sent(master: MasterClient, path: Path) -> SubmittedFile:
@@ -150,15 +164,22 @@ async def watch_run(
         following = group.create_task(_follow(master, run_id, watcher, console))
         following.add_done_callback(lambda _: over.set())
         group.create_task(watcher.tick_until(over))
-        asking = group.create_task(_act_on_signal(master, watcher, interruption, following))
+        asking = group.create_task(_act_on_signal(master, run_id, watcher, interruption, following))
         following.add_done_callback(lambda _: asking.cancel())
         with interruption.listening(following.cancel):
             await asyncio.wait({following})
     if not following.cancelled():
         return following.result()
     if interruption.by_user:
-        raise StoppedAtOnce
+        raise StoppedAtOnce(_farewell(run_id, told=not asking.cancelled()))
     return None
+
+
+def _farewell(run_id: str, *, told: bool) -> str:
+    """Who leaves at once learns whether the run ends. `told`: the master knows that it is to."""
+    if told:
+        return f"stopped watching; run {run_id} ends by itself: nadg runs show {run_id}"
+    return f"the cancel did not reach the master; run {run_id} goes on when one is up: nadg runs cancel {run_id}"
 
 
 async def attach_remotely(settings: Settings, prefix: str) -> int:
@@ -187,15 +208,33 @@ async def _follow(master: MasterClient, run_id: str, watcher: ScreenWatcher, con
 
 
 async def _act_on_signal(
-    master: MasterClient, watcher: ScreenWatcher, interruption: Interruption, following: asyncio.Task[RunRecord]
+    master: MasterClient,
+    run_id: str,
+    watcher: ScreenWatcher,
+    interruption: Interruption,
+    following: asyncio.Task[RunRecord],
 ) -> None:
     await interruption.asked.wait()
     if not interruption.by_user:
         following.cancel()
         return
+    await _told_to_end(master, watcher, run_id, interruption.reason)
     kept = "what is done is kept" + (", answers of models in the cache" if watcher.asks_model else "")
     watcher.notice(f"Cancelling: {kept}. Press Ctrl-C again to stop watching at once.")
-    await master.cancel(watcher.run_id, interruption.reason)
+
+
+async def _told_to_end(master: MasterClient, watcher: ScreenWatcher, run_id: str, reason: str) -> None:
+    """Returns once the master knows; that it does not yet is said, since Ctrl-C seems to do nothing then."""
+    late = asyncio.get_running_loop().call_later(
+        SLOW_SECONDS,
+        watcher.notice,
+        "The cancel has not reached the master yet; it is told as soon as it answers. "
+        "Press Ctrl-C again to leave the run as it is.",
+    )
+    try:
+        await master.cancel(run_id, reason)
+    finally:
+        late.cancel()
 
 
 def _left(console: Console, run_id: str, url: str, interruption: Interruption) -> int:
