@@ -84,6 +84,8 @@ class RunProgress:
         self.state = RunState.PLANNED
         self.reason = ""
         self.started = now
+        self.ended: float | None = None
+        """When it was over."""
         self.subtasks = {one.id: SubtaskProgress(id=one.id, title=one.name) for one in plan.subtasks}
 
     def apply(self, change: Change, now: float) -> SubtaskProgress | None:
@@ -91,6 +93,7 @@ class RunProgress:
         match change:
             case RunChanged():
                 self.state, self.reason = change.state, change.reason
+                self.ended = now if is_final(change.state) else None
                 return None
             case SubtaskChanged():
                 return self._subtask_changed(change)
@@ -113,6 +116,10 @@ class RunProgress:
                 return None
             case _:
                 return self.subtasks[change.subtask_id]
+
+    def seconds(self, now: float) -> float:
+        """How long it has been going on, or did."""
+        return (now if self.ended is None else self.ended) - self.started
 
     def workers_in_use(self) -> set[str]:
         """The workers that run something for this run right now."""

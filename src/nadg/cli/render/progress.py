@@ -97,7 +97,7 @@ def still_line(progress: RunProgress, now: float) -> str:
     """Said from time to time where there is no live table: what is going on."""
     going = [one for one in progress.subtasks.values() if one.going]
     parts = [f"{one.id} {one.shards_done}/{one.shards_total}" for one in going] or ["waiting"]
-    return f"… {duration(now - progress.started)}: {', '.join(parts[:6])}"
+    return f"… {duration(progress.seconds(now))}: {', '.join(parts[:6])}"
 
 
 def output_lines(subtask_id: str, index: int, stream: str, text: str) -> Iterable[str]:
@@ -140,8 +140,8 @@ def _title(one: SubtaskProgress) -> str:
 
 
 def _footer(progress: RunProgress, now: float, workers_total: int) -> str:
-    done = sum(is_final(one.state) for one in progress.subtasks.values())
-    parts = [f"{done}/{counted(len(progress.subtasks), 'subtask')}", duration(now - progress.started)]
+    done = sum(one.state is SubtaskState.SUCCEEDED for one in progress.subtasks.values())
+    parts = [f"{done}/{counted(len(progress.subtasks), 'subtask')}", duration(progress.seconds(now))]
     if workers_total:
         parts.append(f"{len(progress.workers_in_use())}/{counted(workers_total, 'worker')} in use")
     return " · ".join(parts)
