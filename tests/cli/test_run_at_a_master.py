@@ -109,10 +109,28 @@ def test_a_killed_client_ends_no_run(folder: Folder) -> None:
     run_id = begun(run)
     run.kill()
     ended(run)
-    assert attached(folder, run_id) == 0
-    shown = folder.ask("runs", "show", run_id)
-    assert "**42**" in shown.stdout
-    assert json.loads(folder.ask("runs", "show", run_id, "--json").stdout)["state"] == "succeeded"
+    watched = folder.ask("runs", "attach", run_id[:14])
+    assert (watched.returncode, "**42**" in watched.stdout) == (0, True), watched.stderr
+    assert f"Files: nadg-out/{run_id}/" in watched.stdout
+    took = re.search(r"^✓ slow: succeeded, 1 worker, (\S+) s", watched.stderr, re.M)
+    assert took is not None
+    assert float(took[1]) >= 2, "by the clock of the run, not of who watches"
+    assert json.loads((folder.path / "nadg-out" / run_id / "run.json").read_text())["state"] == "succeeded"
+
+
+def test_who_attaches_to_a_run_that_has_ended_gets_its_answer_and_files(
+    away: Folder, master: MasterProcess, tmp_path: Path
+) -> None:
+    code = {"kind": "python", "code": "open('made.txt', 'w').write('x'); result = 41 + 1"}
+    run_id = master.post("/v1/runs", {"plan": {"subtasks": [{"id": "made", "work": code}]}}).document["id"]
+    there = Folder(tmp_path, master.home)
+    for who, out in ((away, "away"), (there, "there")):
+        watched = who.ask("runs", "attach", run_id, "--out", out)
+        assert (watched.returncode, "**42**" in watched.stdout) == (0, True), watched.stderr
+        assert f"Files: {out}/ (" in watched.stdout
+        assert (tmp_path / out / "artifacts" / "made" / "made.txt").read_text() == "x"
+    assert (tmp_path / "away" / "run.json").read_text() == (tmp_path / "there" / "run.json").read_text()
+    assert "--out: the folder 'there' is not empty" in there.refused("runs", "attach", run_id, "--out", "there")
 
 
 def test_a_closed_terminal_ends_no_run_and_ctrl_c_does(folder: Folder, master: MasterProcess) -> None:
@@ -122,6 +140,12 @@ def test_a_closed_terminal_ends_no_run_and_ctrl_c_does(folder: Folder, master: M
     code, _, err = ended(run)
     assert code == 128 + signal.SIGHUP
     assert re.search(rf"^Run {run_id} goes on at \S+; watch it again", err, re.M)
+    watching = folder.start("runs", "attach", run_id)
+    read_until(watching.stderr, r"^▸ ")
+    watching.send_signal(signal.SIGINT)
+    code, _, err = ended(watching)
+    again = f"run {run_id} goes on; watch it again: nadg runs attach {run_id}"
+    assert (code, err.splitlines()[-1]) == (130, f"nadg: stopped watching; {again}")
     assert json.loads(folder.ask("runs", "show", run_id, "--json").stdout)["state"] == "running"
     folder.environment |= {"NADG_HOME": str(folder.path / "other"), "NADG_MASTER_TOKEN": master.token}
     assert folder.ask("runs", "cancel", run_id[:14]).stdout == f"Asked run {run_id} to end.\n"

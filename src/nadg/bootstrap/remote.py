@@ -42,7 +42,7 @@ def plan_document(file: Path) -> dict[str, Any]:
     return document
 
 
-class Results:
+class FetchedResults:
     """What came of a run, kept in this machine's blob folder, so that it can be shown and written out."""
 
     def __init__(self, settings: Settings) -> None:

@@ -1,11 +1,8 @@
-"""What `nadg runs` does: show runs that were, ask for their end, watch them from outside."""
+"""What `nadg runs` does: show runs that were, ask for their end."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import json
-from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -17,18 +14,7 @@ from nadg.cli.render.plan import plan_tree
 from nadg.cli.render.record import failure_details, files_table, note_lines, subtasks_table
 from nadg.cli.render.tables import derived_words, runs_table
 from nadg.cli.render.usage import usage_line, usage_table
-from nadg.cli.screen import create_screen
-from nadg.cli.session import exit_code_of_run
-from nadg.cli.watch import ScreenWatcher
 from nadg.domain.run import RunRecord
-
-if TYPE_CHECKING:
-    from nadg.bootstrap.records import StoreOnly
-
-LOOK_SECONDS = 0.3
-"""How often another process's run is looked at; the store is all that two processes share."""
-SILENT_LOOKS = 10
-"""After so many looks at which nothing was new it is asked whether the run's master is still there."""
 
 
 async def list_runs(limit: int, as_json: bool) -> None:
@@ -100,51 +86,3 @@ async def cancel_run(prefix: str) -> None:
         print(f"Asked run {answer.id} to end.")
     else:
         print(f"Run {answer.id} has already ended; nothing to cancel.")
-
-
-async def attach_run(prefix: str) -> int:
-    """Show a run's progress until it ends; returns the exit code that fits how it ended."""
-    from nadg.bootstrap.records import open_store_only
-
-    settings = read_settings()
-    if settings.master_url:
-        from nadg.cli.remote import attach_remotely
-
-        return await attach_remotely(settings, prefix)
-    console = create_console(stderr=True)
-    watcher = ScreenWatcher(create_screen(console, quiet=False))
-    over = asyncio.Event()
-    async with open_store_only(settings) as store:
-        run_id = await store.runs.find(prefix)
-        record = await store.runs.get(run_id)
-        console.print(plan_tree(record.plan, command=record.command, planner=record.planner))
-        watcher.run_created(run_id, record.plan)
-        async with asyncio.TaskGroup() as group:
-            group.create_task(watcher.tick_until(over))
-            await _replay(store, run_id, watcher)
-            over.set()
-        record = await store.runs.get(run_id)
-    console.print(verdict(record), soft_wrap=True)
-    if record.orphaned:
-        console.print(
-            f"Go on with it: nadg runs resume {run_id}; or end it: nadg runs cancel {run_id}", soft_wrap=True
-        )
-    return exit_code_of_run(record, interrupted=False)
-
-
-async def _replay(store: StoreOnly, run_id: str, watcher: ScreenWatcher) -> None:
-    """Every stored change of the run, and then each new one, until the run has ended or its master is gone."""
-    seen, silent_looks, never = 0, 0, asyncio.Event()
-    while True:
-        events = await store.runs.events_after(run_id, seen)
-        for event in events:
-            seen = event.seq
-            watcher.changed(run_id, event.change)
-        if watcher.ended:
-            return
-        silent_looks = 0 if events else silent_looks + 1
-        if not events:
-            if silent_looks % SILENT_LOOKS == 1 and (await store.runs.get(run_id)).orphaned:
-                return
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(never.wait(), LOOK_SECONDS)

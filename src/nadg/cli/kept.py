@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import time
 
 from nadg.cli.render.safe import one_line
@@ -25,14 +26,14 @@ class KeptWatcher(ScreenWatcher):
         """The run keeps what this one did."""
         self._parent = parent
 
-    def changed(self, run_id: str, change: Change) -> None:
+    def changed(self, run_id: str, change: Change, at: datetime.datetime | None = None) -> None:
         if not self._parent or self._progress is None or run_id != self.run_id:
-            super().changed(run_id, change)
+            super().changed(run_id, change, at)
         elif isinstance(change, RunChanged):
             to_do = [one for one in self._progress.subtasks if one not in self._kept]
             self.notice(kept_line(self._parent, len(self._kept), self._shards, to_do))
             self._parent = ""
-            super().changed(run_id, change)
+            super().changed(run_id, change, at)
         else:
             self._progress.apply(change, time.monotonic())
             self._shards += isinstance(change, AttemptChanged)

@@ -14,10 +14,9 @@ from nadg.cli.console import create_console
 from nadg.cli.failure import NothingRun, StoppedAtOnce
 from nadg.cli.inputs import checked_out_folder, default_out_folder, input_files
 from nadg.cli.interrupt import Interruption
-from nadg.cli.render.answer import verdict
 from nadg.cli.render.plan import plan_tree
 from nadg.cli.screen import create_screen
-from nadg.cli.session import RunRequest, check_source, exit_code_of_run, show_result
+from nadg.cli.session import Results, RunRequest, check_source, exit_code_of_run, show_result
 from nadg.cli.watch import ScreenWatcher
 from nadg.domain.errors import NadgError, UserError
 from nadg.domain.file_names import name_of_bytes
@@ -55,11 +54,11 @@ async def carry_out_remotely(settings: Settings, request: RunRequest) -> int:
     check_source(request.command, request.plan_file)
     check_options(request)
     console = create_console(stderr=True)
-    watcher = ScreenWatcher(create_screen(console, quiet=request.quiet))
+    watcher = ScreenWatcher(create_screen(console, quiet=request.quiet), elsewhere=True)
     out, inputs = checked_out_folder(request.out), input_files(request.inputs)
     async with master_of(settings, watcher) as master:
         run_id = await _submitted(master, request, inputs)
-        return await watch_to_its_end(settings, master, run_id, watcher, request, out)
+        return await watch_to_its_end(settings, master, run_id, watcher, console, request, out)
 
 
 async def watch_to_its_end(
@@ -67,11 +66,13 @@ async def watch_to_its_end(
     master: MasterClient,
     run_id: str,
     watcher: ScreenWatcher,
+    console: Console,
     request: RunRequest,
     out: Path | None,
 ) -> int:
-    """Show a run that the master has, its answer and its files; returns the exit code."""
-    console = create_console(stderr=True)
+    """Show a run that the master has, its answer and its files; returns the exit code. `console` is the screen's:
+    what another one prints would get into the table that is drawn there.
+    """
     if not request.quiet:
         console.print(
             f"Run {run_id} goes on at {master.url} if you leave; watch it again: nadg runs attach {run_id}",
@@ -81,7 +82,8 @@ async def watch_to_its_end(
     watched = await watch_run(master, run_id, watcher, interruption, None if request.quiet else console)
     if watched is None:
         return _left(console, run_id, master.url, interruption)
-    await _show(settings, master, watched, request, out or default_out_folder(run_id))
+    results = await fetched_results(settings, master, watched)
+    await show_result(results, watched, request, out or default_out_folder(run_id))
     return exit_code_of_run(watched, interrupted=interruption.asked.is_set())
 
 
@@ -182,21 +184,6 @@ def _farewell(run_id: str, *, told: bool) -> str:
     return f"the cancel did not reach the master; run {run_id} goes on when one is up: nadg runs cancel {run_id}"
 
 
-async def attach_remotely(settings: Settings, prefix: str) -> int:
-    """Show a run of the master's until it ends; Ctrl-C stops watching, not the run."""
-    console = create_console(stderr=True)
-    watcher = ScreenWatcher(create_screen(console, quiet=False))
-    over = asyncio.Event()
-    async with master_of(settings, watcher) as master, asyncio.TaskGroup() as group:
-        group.create_task(watcher.tick_until(over))
-        try:
-            record = await _follow(master, prefix, watcher, console)
-        finally:
-            over.set()
-    console.print(verdict(record), soft_wrap=True)
-    return exit_code_of_run(record, interrupted=False)
-
-
 async def _follow(master: MasterClient, run_id: str, watcher: ScreenWatcher, console: Console | None) -> RunRecord:
     record = await master.record(run_id)
     if console is not None and not record.planning:
@@ -244,13 +231,11 @@ def _left(console: Console, run_id: str, url: str, interruption: Interruption) -
     return SIGNALLED + interruption.signal
 
 
-async def _show(
-    settings: Settings, master: MasterClient, record: RunRecord, request: RunRequest, out_folder: Path
-) -> None:
-    """What is shown and written of the run is fetched first, where it is not here."""
-    from nadg.bootstrap.remote import Results
+async def fetched_results(settings: Settings, master: MasterClient, record: RunRecord) -> Results:
+    """What is shown and written of a run that has ended, fetched where it is not here."""
+    from nadg.bootstrap.remote import FetchedResults
 
-    results = Results(settings)
+    results = FetchedResults(settings)
     for sha256 in await asyncio.to_thread(results.keep, record):
         await master.fetch(sha256, results.create_blob)
-    await show_result(results, record, request, out_folder)
+    return results

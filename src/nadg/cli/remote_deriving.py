@@ -31,7 +31,7 @@ async def carry_out_remotely(settings: Settings, asked: Derivation, request: Run
     check_derivation(asked)
     check_options(request)
     console = create_console(stderr=True)
-    watcher = KeptWatcher(create_screen(console, quiet=request.quiet))
+    watcher = KeptWatcher(create_screen(console, quiet=request.quiet), elsewhere=True)
     out = checked_out_folder(request.out)
     async with master_of(settings, watcher) as master:
         try:
@@ -43,7 +43,7 @@ async def carry_out_remotely(settings: Settings, asked: Derivation, request: Run
             raise NothingRun from None
         run_id = await submit(master, submission)
         watcher.keeps_of(submission.parent)
-        return await watch_to_its_end(settings, master, run_id, watcher, request, out)
+        return await watch_to_its_end(settings, master, run_id, watcher, console, request, out)
 
 
 async def _submission(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime
 import time
 from collections import Counter
 from collections.abc import Collection, Sequence
@@ -36,8 +37,10 @@ class SeenWorker(Protocol):
 class ScreenWatcher:
     """Shows one run. Called from the event loop only, so nothing here needs a lock."""
 
-    def __init__(self, screen: Screen, follow: Collection[str] = ()) -> None:
+    def __init__(self, screen: Screen, follow: Collection[str] = (), *, elsewhere: bool = False) -> None:
+        """`elsewhere`: another process carries the run out, so that no workers are made ready here."""
         self._screen = screen
+        self._elsewhere = elsewhere
         self._follow = frozenset(follow)
         self._progress: RunProgress | None = None
         self._workers_total = 0
@@ -59,15 +62,17 @@ class ScreenWatcher:
             MASTER in one.running.values() for one in self._progress.subtasks.values()
         )
 
-    def run_created(self, run_id: str, plan: Plan) -> None:
+    def run_created(self, run_id: str, plan: Plan, at: datetime.datetime | None = None) -> None:
+        """`at`: when, where that was not just now."""
         self.run_id = run_id
-        self._progress = RunProgress(run_id, plan, time.monotonic())
+        self._progress = RunProgress(run_id, plan, _moment_of(at))
         self.created.set()
 
-    def changed(self, run_id: str, change: Change) -> None:
+    def changed(self, run_id: str, change: Change, at: datetime.datetime | None = None) -> None:
+        """`at`: when, where that was not just now."""
         if self._progress is None or run_id != self.run_id:
             return
-        subtask = self._progress.apply(change, time.monotonic())
+        subtask = self._progress.apply(change, _moment_of(at))
         for line in writing_lines(change, len(self._progress.subtasks)):
             self._screen.say(line)
         if isinstance(change, PlanSettled) and self._estimate is not None:
@@ -121,4 +126,15 @@ class ScreenWatcher:
             self._screen.close()
 
     def _tick(self) -> None:
-        self._screen.tick(self._progress, self._workers_total)
+        if self._progress is not None or not self._elsewhere:
+            self._screen.tick(self._progress, self._workers_total)
+
+
+def _moment_of(at: datetime.datetime | None) -> float:
+    """A time of day on the monotonic clock that the screen reads; one that is still to come here, by a clock that
+    differs, counts as now.
+    """
+    if at is None:
+        return time.monotonic()
+    ago = time.time() - at.timestamp()
+    return time.monotonic() - max(0.0, ago)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from nadg.cli.commands.arguments import JsonOption, RunArgument
+from nadg.cli.commands.arguments import JsonOption, OutOption, RunArgument
 from nadg.cli.commands.derive import fork, resume
 
 app = typer.Typer(help="Runs, past and present.", rich_markup_mode=None)
@@ -49,8 +49,8 @@ def cancel(run: RunArgument) -> None:
 
 
 @app.command("attach")
-def attach(run: RunArgument) -> None:
-    """Watch a run that another terminal started. Ctrl-C stops watching, not the run."""
-    from nadg.cli import history
+def attach(run: RunArgument, out: OutOption = None) -> None:
+    """Watch a run that another terminal started to its answer and files. Ctrl-C stops watching, not the run."""
+    from nadg.cli.attach import attach_run
 
-    raise typer.Exit(asyncio.run(history.attach_run(run)))
+    raise typer.Exit(asyncio.run(attach_run(run, out)))
