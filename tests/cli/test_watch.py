@@ -16,11 +16,21 @@ from nadg.bootstrap.grid import Grid
 from nadg.bootstrap.planning import PlannedRun
 from nadg.cli.failure import StoppedAtOnce, exit_code_of, first_cause
 from nadg.cli.interrupt import Interruption
+from nadg.cli.losses import Losses
+from nadg.cli.progress import SubtaskProgress
 from nadg.cli.screen import LineScreen, LiveScreen, SilentScreen, create_screen
 from nadg.cli.session import check_followed, exit_code_of_run, run_watched
 from nadg.cli.watch import ScreenWatcher
 from nadg.domain.assignment import Whole
-from nadg.domain.changes import AttemptChanged, Change, RunChanged, ShardChanged, ShardsAdded, SubtaskChanged
+from nadg.domain.changes import (
+    AttemptAdded,
+    AttemptChanged,
+    Change,
+    RunChanged,
+    ShardChanged,
+    ShardsAdded,
+    SubtaskChanged,
+)
 from nadg.domain.clock import SystemClock
 from nadg.domain.errors import UserError
 from nadg.domain.plan import Plan
@@ -52,6 +62,7 @@ def play(watcher: ScreenWatcher) -> None:
         SubtaskChanged(subtask_id="one", state=SubtaskState.RUNNING),
         AttemptChanged(attempt_id="r/one/0/1", state=AttemptState.RUNNING, worker="w1"),
         AttemptChanged(attempt_id="r/one/0/1", state=AttemptState.LOST, worker="w1", reason="it\x1b died"),
+        AttemptAdded(attempt_id="r/one/0/2", subtask_id="one", index=0, number=2),
         AttemptChanged(attempt_id="r/one/0/2", state=AttemptState.RUNNING, worker="w2"),
     ]
     for change in before:
@@ -82,7 +93,7 @@ def test_plain_lines_tell_the_story() -> None:
         lines = written(where).splitlines()
         assert lines[:4] == [
             "▸ one: The one, 1 shard",
-            "! r/one/0/1 lost on w1: it\\x1b died",
+            "! one was lost on worker w1 (it\\x1b died); tried again",
             "  one/0 │ seen",
             "  one/0 │ both",
         ]
@@ -90,6 +101,23 @@ def test_plain_lines_tell_the_story() -> None:
         assert len(lines) == 5
 
     in_loop(told)
+
+
+def test_a_loss_names_the_shard_and_says_no_more_than_is_known() -> None:
+    each = SubtaskProgress(id="each", title="", shards_total=4, merge=4)
+    losses = Losses()
+
+    def lost(index: int, then: Change | None, worker: str = "", reason: str = "") -> str:
+        change = AttemptChanged(
+            attempt_id=f"r/each/{index}/1", state=AttemptState.LOST, worker=worker, reason=reason
+        )
+        assert list(losses.lost(change, each)) == []
+        return "\n".join(losses.lines_before(then))
+
+    again = AttemptAdded(attempt_id="r/each/3/2", subtask_id="each", index=3, number=2)
+    assert lost(3, again, worker="w", reason="cut") == "! shard 3 of each was lost on worker w (cut); tried again"
+    assert lost(2, again, worker="w") == "! shard 2 of each was lost on worker w"
+    assert lost(4, None, reason="cut") == "! the merge of each was lost (cut)"
 
 
 def test_losses_do_not_flood_the_screen() -> None:
@@ -101,7 +129,7 @@ def test_losses_do_not_flood_the_screen() -> None:
         for number in range(50):
             watcher.changed("r", AttemptChanged(attempt_id=f"r/one/{number}/1", state=AttemptState.LOST))
         assert len(written(where).splitlines()) == 6
-        assert written(where).splitlines()[-1] == "! more attempts of one are lost; `nadg runs show` tells why"
+        assert written(where).splitlines()[-1] == "! more of one was lost; `nadg runs show` tells why"
         watcher.run_created("r", PLAN)
         watcher.changed("r", SubtaskChanged(subtask_id="one", state=SubtaskState.CANCELLED))
         before = written(where)

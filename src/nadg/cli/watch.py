@@ -6,10 +6,10 @@ import asyncio
 import contextlib
 import datetime
 import time
-from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Protocol
 
+from nadg.cli.losses import Losses
 from nadg.cli.progress import RunProgress
 from nadg.cli.render.estimate import ShownEstimate, estimate_lines
 from nadg.cli.render.progress import output_lines
@@ -23,8 +23,6 @@ from nadg.domain.states import AttemptState, is_final
 from nadg.domain.worker import MASTER, WorkerInfo
 
 TICK_SECONDS = 0.2
-SHOWN_LOSSES = 5
-"""So many lost attempts of a subtask are told one by one; the rest stand in its last line and in the record."""
 
 
 class SeenWorker(Protocol):
@@ -44,7 +42,7 @@ class ScreenWatcher:
         self._follow = frozenset(follow)
         self._progress: RunProgress | None = None
         self._workers_total = 0
-        self._losses: Counter[str] = Counter()
+        self._losses = Losses()
         self._estimate: ShownEstimate | None = None
         self.created = asyncio.Event()
         """Set when the run has an id."""
@@ -72,27 +70,23 @@ class ScreenWatcher:
         """`at`: when, where that was not just now."""
         if self._progress is None or run_id != self.run_id:
             return
+        self._say(self._losses.lines_before(change))
         subtask = self._progress.apply(change, _moment_of(at))
-        for line in writing_lines(change, len(self._progress.subtasks)):
-            self._screen.say(line)
+        self._say(writing_lines(change, len(self._progress.subtasks)))
         if isinstance(change, PlanSettled) and self._estimate is not None:
             self._tell_estimate(self._estimate)
         if subtask is not None and isinstance(change, ShardsAdded) and change.first == subtask.first_shard:
             self._screen.begun(subtask)
         elif subtask is not None and isinstance(change, SubtaskChanged) and is_final(change.state):
             self._screen.ended(subtask)
-        called_off = subtask is not None and is_final(subtask.state)
-        if isinstance(change, AttemptChanged) and change.state is AttemptState.LOST and not called_off:
-            self._lost(change)
+        if subtask is None or is_final(subtask.state):  # what was called off is not lost
+            return
+        if isinstance(change, AttemptChanged) and change.state is AttemptState.LOST:
+            self._say(self._losses.lost(change, subtask))
 
-    def _lost(self, change: AttemptChanged) -> None:
-        subtask_id = parse_attempt_id(change.attempt_id).subtask_id
-        self._losses[subtask_id] += 1
-        if self._losses[subtask_id] <= SHOWN_LOSSES:
-            where = f" on {change.worker}" if change.worker else ""
-            self._screen.say(printable(f"! {change.attempt_id} lost{where}: {change.reason}", keep_lines=False))
-        elif self._losses[subtask_id] == SHOWN_LOSSES + 1:
-            self._screen.say(f"! more attempts of {subtask_id} are lost; `nadg runs show` tells why")
+    def _say(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self._screen.say(line)
 
     def output(self, run_id: str, attempt_id: str, stream: str, text: str) -> None:
         key = parse_attempt_id(attempt_id)
@@ -105,8 +99,7 @@ class ScreenWatcher:
         self._estimate = estimate
 
     def _tell_estimate(self, estimate: ShownEstimate) -> None:
-        for line in estimate_lines(estimate):
-            self._screen.say(line)
+        self._say(estimate_lines(estimate))
 
     def workers(self, views: Sequence[SeenWorker]) -> None:
         self._workers_total = sum(view.info is not None for view in views)
@@ -126,6 +119,7 @@ class ScreenWatcher:
             self._screen.close()
 
     def _tick(self) -> None:
+        self._say(self._losses.lines_before(None))
         if self._progress is not None or not self._elsewhere:
             self._screen.tick(self._progress, self._workers_total)
 
