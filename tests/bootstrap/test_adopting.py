@@ -118,14 +118,17 @@ def test_a_run_whose_files_are_elsewhere_is_left_and_told_of_once(tmp_path: Path
         here = house.blobs.put(b"here")
         elsewhere = BlobFolder(tmp_path / "other").put(b"elsewhere")
         for number in range(25):  # more than are looked at at once: they do not stand before the last one
-            file = InputFile(name="x", blob=elsewhere, kind="text")
+            file = InputFile(name="data.csv", blob=elsewhere, kind="text")
             await house.orphan(f"far{number:02}", file)
         await house.orphan("near", InputFile(name="x", blob=here, kind="text"))
         for _ in range(3):
             await house.adopter.look()
         assert [record.id for record, _ in house.taken] == ["near"]
         assert len(house.notices) == 25
-        assert "Run far00 has no master, and is left to others: one of its files lack" in house.notices[0]
+        assert house.notices[0] == (
+            "Run far00 has no master, and is left to others: data.csv is not in this master's folder of files; "
+            "set NADG_BLOBS to a folder that all masters share."
+        )
         assert await house.runs.claim("far00", "another", 60) is not None, "nobody holds it"
 
     in_house(tmp_path, work)

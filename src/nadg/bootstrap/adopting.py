@@ -91,8 +91,9 @@ class Adopter:
             return
         missing = await asyncio.to_thread(self._missing, record)
         if missing:
-            files = f"{missing:,} of its files" if missing > 1 else "one of its files"
-            self._leave_because(run_id, f"{files} lack here; see NADG_BLOBS")
+            more = f" and {len(missing) - 1:,} more of its files are" if missing[1:] else " is"
+            way_out = "set NADG_BLOBS to a folder that all masters share"
+            self._leave_because(run_id, f"{missing[0]}{more} not in this master's folder of files; {way_out}")
             return
         if lacking := self._lacks(record):
             self._leave_because(run_id, lacking)
@@ -109,6 +110,6 @@ class Adopter:
         """This master could not go on with it: it is left to others."""
         self._left.add(run_id)
 
-    def _missing(self, record: RunRecord) -> int:
-        """How many of the files that the rest of the run may need are not here."""
-        return sum(not self._blobs.has(sha256) for sha256 in needed_blobs(record))
+    def _missing(self, record: RunRecord) -> list[str]:
+        """Which of the files that the rest of the run may need are not here."""
+        return [name for sha256, name in needed_blobs(record).items() if not self._blobs.has(sha256)]
