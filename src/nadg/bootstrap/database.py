@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TypeVar
 
 from nadg.domain.clock import Clock
-from nadg.store import SqlStore, create_store, open_store, opened
+from nadg.store import NoTables, SqlStore, create_store, open_store, opened
 from nadg.store.api import OnTrouble, StoreTrouble
+from nadg.store.dialect import locate
 
 LOOKING_SECONDS = 5.0
 """So long a command that only looks waits for a database in trouble."""
@@ -61,9 +63,34 @@ async def unless(stop: asyncio.Event, opening: Coroutine[object, object, T]) -> 
         await asyncio.wait({task, stopped})
 
 
-def open_to_look(database: str | Path, clock: Clock) -> AbstractAsyncContextManager[SqlStore]:
-    """A store for a short command. Raises as `open_store`."""
+def open_to_change(database: str | Path, clock: Clock) -> AbstractAsyncContextManager[SqlStore]:
+    """A store for a short command that leaves something there. Raises as `opened`."""
     return open_store(database, clock, patience_seconds=LOOKING_SECONDS)
+
+
+@asynccontextmanager
+async def open_to_look(database: str | Path, clock: Clock) -> AsyncIterator[SqlStore]:
+    """A store for a short command that finds something there, or nothing. Raises as `opened`.
+
+    A server's tables are made and upgraded by whoever has something to put there: where there are none yet, an
+    empty store stands in, gone afterwards. A file is this user's own, and is brought up to date in passing.
+    """
+    if _is_file(database):
+        async with open_to_change(database, clock) as store:
+            yield store
+        return
+    async with AsyncExitStack() as stack:
+        looking = create_store(database, clock, patience_seconds=LOOKING_SECONDS, makes_tables=False)
+        try:
+            store = await stack.enter_async_context(opened(looking))
+        except NoTables:
+            folder = stack.enter_context(TemporaryDirectory(prefix="nadg-"))
+            store = await stack.enter_async_context(open_store(Path(folder) / "empty.db", clock))
+        yield store
+
+
+def _is_file(database: str | Path) -> bool:
+    return locate(database).url.get_backend_name() == "sqlite"
 
 
 def tell_trouble(notice: Callable[[str], None], waiting: Callable[[], str] = lambda: WAITING) -> OnTrouble:

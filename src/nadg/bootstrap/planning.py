@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from nadg.bootstrap.asked import ModelWishes, has_models, models_for
-from nadg.bootstrap.database import open_to_look
+from nadg.bootstrap.database import open_to_change
 from nadg.bootstrap.home import Home
 from nadg.bootstrap.models import Notice, model_settings, open_account, open_models, say_nothing
 from nadg.bootstrap.planners import Planners
@@ -151,7 +151,7 @@ async def open_planner(
         yield PlanDesk(create_planners(settings, wishes, blobs, None), blobs, None)
         return
     async with AsyncExitStack() as stack:
-        store = await stack.enter_async_context(open_to_look(home.database, clock))
+        store = await stack.enter_async_context(open_to_change(home.database, clock))
         door = await stack.enter_async_context(open_models(settings, wishes, store, clock))
         planners = create_planners(settings, wishes, blobs, door, await worker_labels(store))
         account = await open_account(new_run_id(clock), wishes.budget, wishes.use_cache, store, clock, notice)

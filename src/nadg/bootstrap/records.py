@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from nadg.bootstrap.database import open_to_look
+from nadg.bootstrap.database import open_to_change, open_to_look
 from nadg.bootstrap.home import Home
 from nadg.bootstrap.orphans import end_orphan
 from nadg.domain.clock import Clock, SystemClock
@@ -41,8 +41,12 @@ class StoreOnly:
 
 
 @asynccontextmanager
-async def open_store_only(settings: Settings) -> AsyncIterator[StoreOnly]:
-    """The store of the configured home, for the length of a `with`."""
+async def open_store_only(settings: Settings, *, adds: bool = False) -> AsyncIterator[StoreOnly]:
+    """The store of the configured home, for the length of a `with`.
+
+    Only who `adds` something finds its tables made where there are none.
+    """
     home, clock = Home(settings), SystemClock()
-    async with open_to_look(home.database, clock) as store:
+    opening = open_to_change if adds else open_to_look
+    async with opening(home.database, clock) as store:
         yield StoreOnly(store, BlobFolder(home.blobs), clock)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nadg.bootstrap.database import open_to_look
+from nadg.bootstrap.database import open_to_change
 from nadg.bootstrap.home import Home
 from nadg.domain.clock import SystemClock
 from nadg.settings import Settings
@@ -17,7 +17,7 @@ def database_state(settings: Settings) -> DatabaseState:
 
 async def upgrade_tables(settings: Settings) -> None:
     """Make the tables, or bring them to this version. Raises UserError or StoreUnavailable."""
-    async with open_to_look(Home(settings).database, SystemClock()):
+    async with open_to_change(Home(settings).database, SystemClock()):
         return
 
 

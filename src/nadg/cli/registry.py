@@ -42,7 +42,7 @@ async def add_worker(url: str, name: str) -> None:
     address = checked_worker_url(url)
     if name and not NAME.fullmatch(name):
         raise UserError(f"--name {one_line(name, 60)!r}: use 1 to 40 letters, digits, '.', '_' or '-'")
-    async with open_store_only(read_settings()) as store:
+    async with open_store_only(read_settings(), adds=True) as store:
         node = await store.workers.add(address, name)
     print(f"Registered {one_line(node.vm_url, 200)} as {node.id}. Try it: nadg workers test {node.vm_url}")
 

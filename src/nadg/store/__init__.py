@@ -12,6 +12,7 @@ from nadg.store.api import (
     StoreTrouble,
     Workers,
 )
+from nadg.store.schema import NoTables
 from nadg.store.store import SqlStore, create_store, open_store, opened
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "BlobIndex",
     "ModelAnswers",
     "ModelCalls",
+    "NoTables",
     "Runs",
     "SqlStore",
     "Store",

@@ -21,7 +21,7 @@ from nadg.domain.errors import NadgError, StoreUnavailable, UserError
 from nadg.store.api import StoreTrouble
 from nadg.store.dialect import Dialect
 from nadg.store.patience import Passing, Patience
-from nadg.store.schema import fits, upgrade
+from nadg.store.schema import fits, require, upgrade
 
 READERS = 2
 """Threads that read at the same time."""
@@ -36,7 +36,10 @@ class Database:
     was lost. Raises StoreUnavailable where patience ends, or where the failure is none that passes.
     """
 
-    def __init__(self, dialect: Dialect, busy_seconds: float, patience: Patience) -> None:
+    def __init__(
+        self, dialect: Dialect, busy_seconds: float, patience: Patience, *, makes_tables: bool = True
+    ) -> None:
+        self._makes_tables = makes_tables
         self._dialect, self._patience = dialect, patience
         self._begin_tries = dialect.begin_tries if patience.is_none else 1
         self._writer = dialect.open_writer(busy_seconds)
@@ -53,7 +56,8 @@ class Database:
     async def open(self, at_most: float | None = None) -> None:
         """Connect, and bring the tables to this version. Raises UserError on a file that cannot be used.
 
-        Patience ends here after `at_most` seconds.
+        Who makes no tables gets NoTables where there are none, and UserError where they are old. Patience ends
+        here after `at_most` seconds.
         """
         await self._patience.last("write", functools.partial(self._in, self._writing, self._open), at_most)
 
@@ -92,6 +96,8 @@ class Database:
             connection = self._connected()
             with self._begin(connection):
                 fit = fits(connection)
+                if not self._makes_tables:
+                    require(connection)
             if not fit:
                 with self._begin(connection):
                     upgrade(connection)

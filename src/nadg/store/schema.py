@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sqlalchemy import Column, Connection, MetaData, PrimaryKeyConstraint, String, Table, insert, select
 
-from nadg.domain.errors import UserError
+from nadg.domain.errors import NadgError, UserError
 from nadg.store import dialect
 from nadg.store.tables import metadata, task_history_ddl
 
@@ -32,6 +32,22 @@ version_table = Table(
 def fits(connection: Connection) -> bool:
     """Whether nothing is to be done. Raises UserError where the database is newer than this code or not NADG's."""
     return version_of(connection) == REVISIONS[-1]
+
+
+class NoTables(NadgError):
+    """The database is empty, and whoever came only looks."""
+
+
+def require(connection: Connection) -> None:
+    """Raises NoTables in an empty database, UserError where a master has not brought it to this version yet."""
+    version = version_of(connection)
+    if version is None:
+        raise NoTables(f"database {dialect.of(connection).name} has no tables yet; run `nadg db upgrade`")
+    if version != REVISIONS[-1]:
+        raise UserError(
+            f"database {dialect.of(connection).name} has tables of version {version}, this NADG wants "
+            f"{REVISIONS[-1]}; run `nadg db upgrade`, or start a master, which does the same"
+        )
 
 
 def upgrade(connection: Connection) -> None:

@@ -78,15 +78,17 @@ def create_store(
     patience_seconds: float | None = 0,
     on_trouble: OnTrouble = _tell_nobody,
     wait: Wait = asyncio.sleep,
+    makes_tables: bool = True,
 ) -> SqlStore:
     """The store of the database at a path or a URL, for `opened`, which must follow; it knows its trouble already.
 
     While the database is in trouble that may pass, every operation is tried again for `patience_seconds`,
     None for ever; then StoreUnavailable is raised. Raises UserError for an address that means none.
+    Without `makes_tables`, `opened` raises NoTables where there are none, and UserError where they are old.
     """
     patience = Patience(patience_seconds, clock, on_trouble, wait=wait)
-    database = Database(dialect.locate(url_or_path), _busy_seconds(busy_seconds, patience_seconds), patience)
-    return SqlStore(database, clock)
+    place, busy = dialect.locate(url_or_path), _busy_seconds(busy_seconds, patience_seconds)
+    return SqlStore(Database(place, busy, patience, makes_tables=makes_tables), clock)
 
 
 @asynccontextmanager
