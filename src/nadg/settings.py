@@ -123,7 +123,7 @@ class Settings(BaseSettings):
         description="secret that callers of a master need; made and kept in the home folder if unset",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        default="warning", description="what the log on stderr shows"
+        default="warning", description="what the log of `nadg up` and `nadg run` on stderr shows"
     )
     planner: Literal["auto", "model", "builtin"] = Field(
         default="auto", description="who plans commands: auto is a model where one is configured"

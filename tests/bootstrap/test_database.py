@@ -119,6 +119,7 @@ def test_a_run_against_a_database_that_cannot_be_opened_ends_in_one_sentence(
     monkeypatch.setenv("NADG_HOME", str(settings.home))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(grid, "OPENING_SECONDS", 1.5)
+    monkeypatch.setenv("NADG_LOG_LEVEL", "info")
     asyncio.run(_make(settings))
     with _held(settings) as execute:
         execute("BEGIN IMMEDIATE")
@@ -127,6 +128,7 @@ def test_a_run_against_a_database_that_cannot_be_opened_ends_in_one_sentence(
     assert "(another process holds the database file); waiting, for 1.5 s at most." in told.err
     where = Home(settings).database
     assert told.out == ""
+    assert "INFO nadg.bootstrap.database: the database does not answer since" in told.err
     assert told.err.splitlines()[-1] == f"nadg: database {where} could not be opened: database is locked"
 
 

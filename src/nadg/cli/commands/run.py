@@ -75,6 +75,7 @@ def run(  # each option of the command is a parameter
     """
     with before_a_run():
         from nadg.cli.configuration import read_settings
+        from nadg.cli.log import shown_log
         from nadg.cli.session import RunRequest
 
         settings = read_settings()
@@ -93,7 +94,9 @@ def run(  # each option of the command is a parameter
             as_json=as_json,
             quiet=quiet,
         )
-    raise typer.Exit(asyncio.run(_carried_out(settings, request)))
+    with shown_log(settings.log_level):
+        code = asyncio.run(_carried_out(settings, request))
+    raise typer.Exit(code)
 
 
 async def _carried_out(settings: Settings, request: RunRequest) -> int:

@@ -15,5 +15,8 @@ def up(workers: UpWorkersOption = None) -> None:
     """
     from nadg.cli.configuration import read_settings
     from nadg.cli.grid import keep_grid
+    from nadg.cli.log import shown_log
 
-    asyncio.run(keep_grid(read_settings(), workers))
+    settings = read_settings()
+    with shown_log(settings.log_level):
+        asyncio.run(keep_grid(settings, workers))
