@@ -14,11 +14,12 @@ import pytest
 
 from nadg.api.app import Front
 from nadg.api.bell import Bell
-from nadg.api.routes import runs
+from nadg.api.routes import parts, runs
 from nadg.api.service import MasterParts
 from nadg.domain.changes import RunChanged
 from nadg.domain.clock import SystemClock
-from nadg.domain.master_api import CancelAnswer, EventPage, Health, Submission
+from nadg.domain.errors import StoreUnavailable
+from nadg.domain.master_api import CancelAnswer, DatabaseHealth, EventPage, Health, Submission
 from nadg.domain.plan import Plan
 from nadg.domain.run import NewRun
 from nadg.domain.states import RunState
@@ -74,10 +75,10 @@ def test_a_follower_is_woken_and_does_not_look_again_and_again(
     async def followed() -> EventPage:
         bell = Bell()
         async with open_store(tmp_path / "nadg.db", SystemClock()) as store:
-            parts = MasterParts(service=Idle(), store=store, blobs=BlobFolder(tmp_path), bell=bell)
+            given = MasterParts(service=Idle(), store=store, blobs=BlobFolder(tmp_path), bell=bell)
             lease = await store.runs.create(NewRun(id="a", command="x", planner="file", plan=PLAN), "me", LONG)
             looks = counted_looks(store, monkeypatch)
-            following = asyncio.create_task(runs.next_events("a", 0, LONG, parts))
+            following = asyncio.create_task(runs.next_events("a", 0, LONG, given))
             for run_id in ("another", "a"):  # nothing of it is in store
                 await asyncio.wait([following], timeout=0.2)
                 bell.ring(run_id)
@@ -92,6 +93,33 @@ def test_a_follower_is_woken_and_does_not_look_again_and_again(
 
     page = asyncio.run(followed())
     assert [one.seq for one in page.events] == ([1] if end == "ring" else [])
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_who_looks_waits_for_less_long_where_the_master_knows_of_the_trouble(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, known: bool
+) -> None:
+    """Otherwise it might be that the answer is only slow."""
+    monkeypatch.setattr(parts, "TROUBLED_SECONDS", 0.01)
+    monkeypatch.setattr(parts, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(parts, "PATIENCE_SECONDS", LONG if known else 0.1)
+
+    class Troubled(Idle):
+        asked = 0
+
+        def health(self) -> Health:
+            self.asked += 1
+            trouble = DatabaseHealth(reachable=not known or self.asked < 3, reason="it is away" if known else "")
+            return Health(status="waiting", database=trouble, runs=0, workers={})
+
+    async def looked() -> None:
+        async with open_store(tmp_path / "nadg.db", SystemClock()) as store:
+            given = MasterParts(service=Troubled(), store=store, blobs=BlobFolder(tmp_path), bell=Bell())
+            await parts.looked_up(asyncio.Event().wait(), given)
+
+    reason = "it is away" if known else "no answer for 0.1 s"
+    with pytest.raises(StoreUnavailable, match=rf"^the master waits for its database \({reason}\)$"):
+        asyncio.run(looked())
 
 
 def test_a_master_that_is_not_ready_says_so_and_so_does_one_that_stops() -> None:

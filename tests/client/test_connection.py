@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import TypeVar
@@ -68,22 +69,23 @@ def healthy(times: int) -> Callable[[MasterClient], Coroutine[None, None, str]]:
 
 
 @pytest.mark.parametrize(
-    "trouble",
+    ("trouble", "words"),
     [
-        CUT,
-        b"HTTP/1.1 200",
-        http(503, '{"detail": "the master is stopping"}'),
-        http(502, "<html>a proxy</html>"),
-        http(504, ""),
-        http(200, '{"status"', length=50),
+        (CUT, " cannot be reached (Server disconnected"),
+        (b"HTTP/1.1 200", " cannot be reached ("),
+        (http(503, '{"detail": "the master is stopping"}'), " is stopping"),
+        (http(503, '{"detail": "the master waits for its database (x)"}'), " waits for its database (x)"),
+        (http(503, '{"detail": "database x: is away"}'), " cannot answer now (database x: is away)"),
+        (http(502, "<html>a proxy</html>"), " cannot answer now (HTTP 502)"),
+        (http(504, ""), " cannot answer now (HTTP 504)"),
+        (http(200, '{"status"', length=50), " cannot be reached ("),
     ],
 )
-def test_trouble_is_waited_for_and_told_once(trouble: bytes) -> None:
+def test_trouble_is_waited_for_and_told_once(trouble: bytes, words: str) -> None:
     script = Script(http(200, OK), trouble, trouble, http(200, OK))
     assert script.told(healthy(2)) == "ok"
     first, second = script.notices
-    assert "cannot be reached" in first
-    assert "The run is not lost" in first
+    assert re.match(rf"The master at http://\S+{re.escape(words)}.*; waiting. The run is not lost.$", first), first
     assert "answers again" in second
     assert len(script.heads) == 4
 

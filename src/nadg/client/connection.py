@@ -19,6 +19,8 @@ CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 60.0
 """How long a master may take to answer; then it is asked again, which changes nothing that was done."""
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.2, 3.0
+OF_ITSELF = "the master "
+"""So a master begins when it tells why it waits."""
 _AGAIN = (502, 503, 504)
 """Statuses of a master that waits or goes, or of a proxy before it. One of its own 502s has our JSON."""
 
@@ -57,14 +59,16 @@ class Connection:
             except httpx.LocalProtocolError as error:
                 raise UserError(f"what was to be sent changed meanwhile ({error}); try again") from error
             except httpx.TransportError as error:
-                trouble = str(error) or type(error).__name__
+                trouble = f"the master at {self.url} cannot be reached ({_words_of(error)})"
+                if self._notice is None or not self._reached:
+                    raise self._no_master(_words_of(error)) from error
             else:
                 if not _is_trouble(answer):
                     self._is_back()
                     return _body_of(answer, self.url)
-                trouble = _detail(answer).detail
+                trouble = _waiting(answer, self.url)
                 if self._notice is None:
-                    raise StoreUnavailable(f"the master at {self.url} cannot answer now: {trouble}")
+                    raise StoreUnavailable(trouble)
                 self._reached = True
             self._tell(trouble)
             await asyncio.sleep(pause * (0.5 + random.random() / 2))
@@ -80,15 +84,16 @@ class Connection:
                 _body_of(answer, self.url)
             yield answer.aiter_bytes()
 
+    def _no_master(self, trouble: str) -> UserError:
+        return UserError(
+            f"NADG_MASTER_URL: no master answers at {self.url} ({trouble}); start one there: `nadg up`, "
+            "or unset the variable to run without one"
+        )
+
     def _tell(self, trouble: str) -> None:
-        if self._notice is None or not self._reached:
-            raise UserError(
-                f"NADG_MASTER_URL: no master answers at {self.url} ({trouble}); start one there: `nadg up`, "
-                "or unset the variable to run without one"
-            )
-        if not self._in_trouble:
+        if self._notice is not None and not self._in_trouble:
             self._in_trouble = True
-            self._notice(f"The master at {self.url} cannot be reached ({trouble}); waiting. The run is not lost.")
+            self._notice(f"{trouble[0].upper()}{trouble[1:]}; waiting. The run is not lost.")
 
     def _is_back(self) -> None:
         self._reached = True
@@ -128,6 +133,20 @@ def _is_ours(answer: httpx.Response) -> bool:
     except msgspec.DecodeError:
         return False
     return True
+
+
+def _words_of(error: httpx.TransportError) -> str:
+    if isinstance(error, httpx.ReadTimeout):
+        return "it took the request and said nothing for long"
+    return str(error) or type(error).__name__
+
+
+def _waiting(answer: httpx.Response, url: str) -> str:
+    """Why a master that is there carries nothing out now, in its own words where it has some."""
+    said = _detail(answer).detail
+    if said.startswith(OF_ITSELF):
+        return f"{OF_ITSELF}at {url} {said.removeprefix(OF_ITSELF)}"
+    return f"{OF_ITSELF}at {url} cannot answer now ({said})"
 
 
 def _detail(answer: httpx.Response) -> Refusal:

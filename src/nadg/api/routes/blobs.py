@@ -32,7 +32,7 @@ async def put_blob(sha256: str, request: Request, parts: Parts) -> Response:
     ref = await _received(request, parts.blobs, sha256)
     if ref is None:
         return _too_large()
-    await looked_up(parts.store.blobs.record([ref]))
+    await looked_up(parts.store.blobs.record([ref]), parts)
     return json_response(ref, 200 if there else 201)
 
 

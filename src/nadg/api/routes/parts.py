@@ -15,6 +15,10 @@ Found = TypeVar("Found")
 
 PATIENCE_SECONDS = 10.0
 """How long a request waits for the database; the master itself waits as long as it takes."""
+TROUBLED_SECONDS = 2.0
+"""The same where the master knows of trouble; not at once, since a database that takes no writes may be read."""
+LOOK_SECONDS = 1.0
+"""How often it is asked whether the master has come to know it."""
 
 
 def _parts(request: Request) -> MasterParts:
@@ -25,13 +29,28 @@ def _parts(request: Request) -> MasterParts:
 Parts = Annotated[MasterParts, Depends(_parts)]
 
 
-async def looked_up(asking: Awaitable[Found]) -> Found:
+async def looked_up(asking: Awaitable[Found], parts: MasterParts) -> Found:
     """What the store says, asked for what is harmless to ask for twice.
 
-    Raises StoreUnavailable where it says nothing for long.
+    Raises StoreUnavailable where it says nothing for long; sooner where it is known why.
     """
+    loop = asyncio.get_running_loop()
+    looking: asyncio.TimerHandle
     try:
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            return await asking
+        async with asyncio.timeout(PATIENCE_SECONDS) as limit:
+
+            def look() -> None:
+                nonlocal looking
+                if parts.service.health().database.reachable:
+                    looking = loop.call_later(LOOK_SECONDS, look)
+                else:
+                    limit.reschedule(loop.time())
+
+            looking = loop.call_later(TROUBLED_SECONDS, look)
+            try:
+                return await asking
+            finally:
+                looking.cancel()
     except TimeoutError:
-        raise StoreUnavailable("the database does not answer; the master waits for it, see GET /health") from None
+        reason = parts.service.health().database.reason or f"no answer for {PATIENCE_SECONDS:g} s"
+        raise StoreUnavailable(f"the master waits for its database ({reason})") from None

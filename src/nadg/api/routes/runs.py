@@ -48,13 +48,13 @@ async def submit(request: Request, parts: Parts) -> Response:
 async def list_runs(request: Request, parts: Parts) -> Response:
     """Newest first; `limit` says how many."""
     limit = count_of(request.query_params.get("limit"), "limit", 50, MOST_RUNS)
-    return json_response(await looked_up(parts.store.runs.list(limit)))
+    return json_response(await looked_up(parts.store.runs.list(limit), parts))
 
 
 @routes.get("/{run_id}")
 async def get_run(run_id: str, parts: Parts) -> Response:
     """As `run.json` has it; a run's id may be cut short to its beginning."""
-    record = await looked_up(_record(run_id, parts))
+    record = await looked_up(_record(run_id, parts), parts)
     document = await asyncio.to_thread(run_document, record, parts.blobs)
     return json_response(document | {"orphaned": record.orphaned})
 
@@ -62,14 +62,14 @@ async def get_run(run_id: str, parts: Parts) -> Response:
 @routes.get("/{run_id}/record")
 async def get_record(run_id: str, parts: Parts) -> Response:
     """All that is stored of it, with its plan: what a client needs to show and export it as a local run."""
-    record = await looked_up(_record(run_id, parts))
+    record = await looked_up(_record(run_id, parts), parts)
     return Response(await asyncio.to_thread(encode_record, record), media_type="application/json")
 
 
 @routes.get("/{run_id}/answer")
 async def get_answer(run_id: str, parts: Parts) -> Response:
     """The answer as it stands, as Markdown."""
-    record = await looked_up(_record(run_id, parts))
+    record = await looked_up(_record(run_id, parts), parts)
     text = await asyncio.to_thread(compose_answer, record, parts.blobs)
     return Response(text.encode(), media_type="text/markdown; charset=utf-8")
 
@@ -79,7 +79,7 @@ async def get_events(run_id: str, request: Request, parts: Parts) -> Response:
     """What happened after `after`; where nothing did, the answer waits up to `wait` seconds for it."""
     after = count_of(request.query_params.get("after"), "after", 0, 2**53)
     seconds = wait_of(request.query_params.get("wait"))
-    run_id = await looked_up(parts.store.runs.find(checked_run(run_id)))
+    run_id = await looked_up(parts.store.runs.find(checked_run(run_id)), parts)
     return json_response(await next_events(run_id, after, seconds, parts))
 
 
@@ -89,8 +89,8 @@ async def cancel(run_id: str, request: Request, parts: Parts) -> Response:
     asked = await read_body(request, Cancelling)
     if parts.service.call_off(run_id):
         return json_response(CancelAnswer(id=run_id, asked=True), 202)
-    run_id = await looked_up(parts.store.runs.find(checked_run(run_id)))
-    answer = await looked_up(parts.service.cancel(run_id, asked.reason[:300]))
+    run_id = await looked_up(parts.store.runs.find(checked_run(run_id)), parts)
+    answer = await looked_up(parts.service.cancel(run_id, asked.reason[:300]), parts)
     return json_response(answer, 202 if answer.asked and not answer.ended else 200)
 
 
@@ -105,7 +105,7 @@ async def next_events(run_id: str, after: int, seconds: float, parts: MasterPart
     with parts.bell.listening(run_id) as rung:
         while True:
             rung.clear()
-            page = await looked_up(_page(run_id, after, parts))
+            page = await looked_up(_page(run_id, after, parts), parts)
             left = until - loop.time()
             if page.events or left <= 0 or parts.bell.closed:
                 return page

@@ -13,4 +13,4 @@ routes = APIRouter(prefix="/v1/workers")
 @routes.get("")
 async def list_workers(parts: Parts) -> Response:
     """All that are registered, oldest first."""
-    return json_response(await looked_up(parts.store.workers.list()))
+    return json_response(await looked_up(parts.store.workers.list(), parts))
