@@ -182,7 +182,9 @@ def test_a_cancel_that_the_master_never_heard_is_said_to_be_lost(folder: Folder,
     assert attached(folder, run_id) == 1
 
 
-def test_what_is_wrong_is_one_sentence_and_exit_code_2(folder: Folder, tmp_path: Path) -> None:
+def test_what_is_wrong_is_one_sentence_and_exit_code_2(
+    folder: Folder, master: MasterProcess, tmp_path: Path
+) -> None:
     plan = folder.plan(ENDLESS)
     assert "--workers: with NADG_MASTER_URL set" in folder.refused("run", "--plan", plan, "--workers", "1")
     assert "--follow: with NADG_MASTER_URL set" in folder.refused("run", "--plan", plan, "--follow", "endless")
@@ -203,6 +205,9 @@ def test_what_is_wrong_is_one_sentence_and_exit_code_2(folder: Folder, tmp_path:
     assert "its token is not known here" in folder.refused("run", "--plan", plan)
     folder.environment |= {"NADG_MASTER_TOKEN": "x" * 20, "NADG_MASTER_URL": "http://127.0.0.1:9"}
     assert "no master answers at http://127.0.0.1:9" in folder.refused("run", "--plan", plan)
+    folder.environment |= {"NADG_MASTER_TOKEN": master.token, "NADG_MASTER_URL": f"{master.url}/v1"}
+    for command in (("run", "--plan", plan), ("runs", "list"), ("runs", "attach", "x")):
+        assert "NADG_MASTER_URL: a master answers at" in folder.refused(*command)
     folder.environment["NADG_MASTER_URL"] = "ftp://x"
     assert folder.refused("run", "--plan", plan).startswith(
         "nadg: NADG_MASTER_URL: this is no address of a master"

@@ -108,7 +108,17 @@ def test_one_that_waits_for_its_database_at_first_is_waited_for() -> None:
     [
         (http(401, '{"detail": "x"}'), UserError, "refused the token; set NADG_MASTER_TOKEN"),
         (http(404, "<html>"), UserError, "is no NADG master"),
-        (http(200, "<html>"), UserError, "use the same version"),
+        (http(200, "<html>"), UserError, "is no NADG master .*; give the address that `nadg up` prints"),
+        (
+            http(200, '{"status": "healthy", "name": "a-worker"}'),
+            UserError,
+            "^NADG_MASTER_URL: .* is no NADG master",
+        ),
+        (
+            http(404, '{"detail": "Not Found"}'),
+            UserError,
+            "^NADG_MASTER_URL: what answers at .* is no NADG master",
+        ),
         (http(302, "", headers="Location: http://127.0.0.1:1/steal\r\n"), UserError, "is no NADG master"),
         (http(404, '{"detail": "no run x"}'), NotFound, "no run x"),
         (http(422, '{"detail": "command: is empty"}'), UserError, "command: is empty"),

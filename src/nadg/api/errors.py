@@ -17,7 +17,7 @@ from nadg.domain.errors import (
     StoreUnavailable,
     UserError,
 )
-from nadg.domain.master_api import Refusal
+from nadg.domain.master_api import NOTHING_HERE, Refusal
 
 _log = logging.getLogger(__name__)
 
@@ -64,7 +64,7 @@ def answer_errors(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def of_routing(request: Request, error: HTTPException) -> Response:
-        detail = {404: "there is nothing here; see docs/MASTER.md", 405: "this is not done with this method here"}
+        detail = {404: NOTHING_HERE, 405: "this is not done with this method here"}
         body = refusal_body(detail.get(error.status_code, str(error.detail)))
         return Response(body, error.status_code, media_type="application/json")
 

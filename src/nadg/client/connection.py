@@ -13,12 +13,14 @@ import httpx
 import msgspec
 
 from nadg.domain.errors import ModelUnavailable, NadgError, NotFound, PlanInvalid, StoreUnavailable, UserError
-from nadg.domain.master_api import Refusal
+from nadg.domain.master_api import NOTHING_HERE, Refusal
 
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 60.0
 """How long a master may take to answer; then it is asked again, which changes nothing that was done."""
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.2, 3.0
+NOTHING_HERE_OF_OTHERS = "Not Found"
+"""So a worker and others of its make say it, in the form in which a master refuses."""
 OF_ITSELF = "the master "
 """So a master begins when it tells why it waits."""
 _AGAIN = (502, 503, 504)
@@ -127,6 +129,14 @@ def _is_trouble(answer: httpx.Response) -> bool:
     return answer.status_code in _AGAIN
 
 
+def no_master(url: str, found: str) -> UserError:
+    """Another service, such as a worker, has the address that the setting names."""
+    return UserError(
+        f"NADG_MASTER_URL: what answers at {url} is no NADG master ({found}); "
+        "give the address that `nadg up` prints as `master:`"
+    )
+
+
 def _is_ours(answer: httpx.Response) -> bool:
     try:
         msgspec.json.decode(answer.content, type=Refusal)
@@ -170,7 +180,14 @@ def _body_of(answer: httpx.Response, url: str) -> bytes:
     if status == 404 and answer.request.method == "HEAD":
         raise NotFound(f"{answer.request.url.path} is not there")
     if answer.is_redirect or not _is_ours(answer):
-        raise UserError(f"NADG_MASTER_URL: what answers at {url} is no NADG master (HTTP {status})")
+        raise no_master(url, f"HTTP {status}")
+    if status == 404 and said.detail == NOTHING_HERE:
+        raise UserError(
+            f"NADG_MASTER_URL: a master answers at {url}, but not under that path; "
+            "give the address that `nadg up` prints, without /v1 or the like"
+        )
+    if status == 404 and said.detail == NOTHING_HERE_OF_OTHERS:
+        raise no_master(url, f"HTTP {status}")
     if said.problems:
         raise PlanInvalid(said.problems)
     kinds: dict[int, type[NadgError]] = {404: NotFound, 502: ModelUnavailable}

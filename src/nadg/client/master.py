@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import httpx
 import msgspec
 
-from nadg.client.connection import ANSWER_SECONDS, Connection
+from nadg.client.connection import ANSWER_SECONDS, Connection, no_master
 from nadg.domain.blob import BlobRef, BlobWriter
 from nadg.domain.changes import RunChanged
 from nadg.domain.errors import NotFound, UserError, no_run
@@ -48,8 +48,12 @@ class MasterClient:
         return self._connection.url
 
     async def health(self) -> Health:
-        """How the master fares. Raises UserError where none is there."""
-        return _read(await self._connection.ask("GET", "/health"), Health)
+        """How the master fares. Raises UserError where none is there, but perhaps something else."""
+        data = await self._connection.ask("GET", "/health")
+        try:
+            return msgspec.json.decode(data, type=Health)
+        except msgspec.DecodeError as error:
+            raise no_master(self.url, "its /health is not that of a master") from error
 
     async def send_file(self, path: Path) -> BlobRef:
         """Have the master keep the file's content, which is sent only where it lacks it. Raises OSError,

@@ -19,6 +19,10 @@ MOST_WAIT_SECONDS = 30.0
 """The longest that a master lets a client wait for events; it asks again."""
 
 
+NOTHING_HERE = "there is nothing here; see docs/MASTER.md"
+"""What a master says of an address that is none of its own."""
+
+
 class SubmittedFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An input of a run whose content the master has already."""
 
