@@ -208,6 +208,9 @@ def test_what_is_wrong_is_one_sentence_and_exit_code_2(
     folder.environment |= {"NADG_MASTER_TOKEN": master.token, "NADG_MASTER_URL": f"{master.url}/v1"}
     for command in (("run", "--plan", plan), ("runs", "list"), ("runs", "attach", "x")):
         assert "NADG_MASTER_URL: a master answers at" in folder.refused(*command)
+    folder.environment["NADG_MASTER_URL"] = master.ask("GET", "/v1/workers").document[0]["vm_url"]
+    for command in (("run", "--plan", plan), ("runs", "list"), ("runs", "attach", "x")):
+        assert "is no NADG master" in folder.refused(*command)
     folder.environment["NADG_MASTER_URL"] = "ftp://x"
     assert folder.refused("run", "--plan", plan).startswith(
         "nadg: NADG_MASTER_URL: this is no address of a master"

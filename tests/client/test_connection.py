@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import pytest
 
-from nadg.client.connection import connected
+from nadg.client.connection import Lasting, connected
 from nadg.client.master import MasterClient
 from nadg.domain.errors import BlobRefused, ModelUnavailable, NadgError, NotFound, PlanInvalid, UserError
 from nadg.domain.master_api import Submission
@@ -49,13 +49,15 @@ class Script:
         writer.write(self._answers.pop(0) if len(self._answers) > 1 else self._answers[0])
         writer.close()
 
-    def told(self, work: Callable[[MasterClient], Coroutine[None, None, Result]]) -> Result:
+    def told(
+        self, work: Callable[[MasterClient], Coroutine[None, None, Result]], lasting: Lasting | None = None
+    ) -> Result:
         """What comes of it with this master."""
 
         async def carried_out() -> Result:
             async with await asyncio.start_server(self.answer, "127.0.0.1", 0) as server:
                 url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-                async with connected(url, "secret", self.notices.append) as connection:
+                async with connected(url, "secret", self.notices.append, lasting) as connection:
                     return await work(MasterClient(connection))
 
         return asyncio.run(carried_out())
@@ -88,6 +90,20 @@ def test_trouble_is_waited_for_and_told_once(trouble: bytes, words: str) -> None
     assert re.match(rf"The master at http://\S+{re.escape(words)}.*; waiting. The run is not lost.$", first), first
     assert "answers again" in second
     assert len(script.heads) == 4
+
+
+def test_what_to_do_about_a_master_that_stays_away_is_told_once_each_time() -> None:
+    well = http(200, OK)
+    script = Script(well, CUT, CUT, CUT, well, CUT, CUT, well)
+    assert script.told(healthy(3), Lasting(advice=lambda: "go there", seconds=0)) == "ok"
+    assert [one if one == "go there" else one.split()[-1] for one in script.notices] == [
+        "lost.",
+        "go there",
+        "again.",
+    ] * 2
+    short = Script(well, CUT, CUT, well)
+    assert short.told(healthy(2), Lasting(advice=lambda: "go there")) == "ok"
+    assert "go there" not in short.notices
 
 
 def test_a_master_that_was_never_there_is_not_waited_for() -> None:

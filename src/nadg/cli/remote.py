@@ -41,12 +41,25 @@ SIGNALLED = 128
 async def master_of(settings: Settings, watcher: ScreenWatcher) -> AsyncIterator[MasterClient]:
     """The master of NADG_MASTER_URL. Raises UserError where its token is not known here."""
     from nadg.bootstrap.remote import token_of_master
-    from nadg.client.connection import connected
+    from nadg.client.connection import Lasting, connected
     from nadg.client.master import MasterClient
 
-    token = token_of_master(settings)
-    async with connected(settings.master_url, token, watcher.notice) as connection:
+    def advice() -> str:
+        return way_out(settings.master_url, watcher.run_id)
+
+    token, url = token_of_master(settings), settings.master_url
+    async with connected(url, token, watcher.notice, Lasting(advice=advice)) as connection:
         yield MasterClient(connection)
+
+
+def way_out(url: str, run_id: str) -> str:
+    """What to do where a master stays away; `run_id` is empty where it has none of ours yet."""
+    if not run_id:
+        return f"The master at {url} stays away; Ctrl-C ends the waiting."
+    return (
+        f"The master at {url} stays away. One that shares its database goes on with run {run_id}; watch it there: "
+        f"NADG_MASTER_URL=http://… nadg runs attach {run_id}"
+    )
 
 
 async def carry_out_remotely(settings: Settings, request: RunRequest) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import random
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
@@ -18,6 +19,8 @@ from nadg.domain.master_api import NOTHING_HERE, Refusal
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 60.0
 """How long a master may take to answer; then it is asked again, which changes nothing that was done."""
+LONG_SECONDS = 20.0
+"""After so long without a master, another one that shares its database has taken its runs over."""
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.2, 3.0
 NOTHING_HERE_OF_OTHERS = "Not Found"
 """So a worker and others of its make say it, in the form in which a master refuses."""
@@ -29,13 +32,21 @@ _AGAIN = (502, 503, 504)
 Notice = Callable[[str], None]
 
 
+class Lasting(msgspec.Struct, frozen=True, kw_only=True):
+    """What is told, once, of trouble that lasts."""
+
+    advice: Callable[[], str]
+    seconds: float = LONG_SECONDS
+
+
 class Connection:
     """Says once that the master is out of reach, and once that it is back; made by `connected`."""
 
-    def __init__(self, http: httpx.AsyncClient, url: str, notice: Notice | None) -> None:
+    def __init__(self, http: httpx.AsyncClient, url: str, notice: Notice | None, lasting: Lasting | None) -> None:
         self.http, self.url = http, url
-        self._notice = notice
-        self._in_trouble = False
+        self._notice, self._lasting = notice, lasting
+        self._in_trouble_since: float | None = None
+        self._told_that_it_lasts = False
         self._reached = False
 
     async def ask(
@@ -93,19 +104,29 @@ class Connection:
         )
 
     def _tell(self, trouble: str) -> None:
-        if self._notice is not None and not self._in_trouble:
-            self._in_trouble = True
+        if self._notice is None:
+            return
+        now = time.monotonic()
+        if self._in_trouble_since is None:
+            self._in_trouble_since, self._told_that_it_lasts = now, False
             self._notice(f"{trouble[0].upper()}{trouble[1:]}; waiting. The run is not lost.")
+            return
+        lasted = now - self._in_trouble_since
+        if self._lasting is not None and not self._told_that_it_lasts and lasted >= self._lasting.seconds:
+            self._told_that_it_lasts = True
+            self._notice(self._lasting.advice())
 
     def _is_back(self) -> None:
         self._reached = True
-        if self._in_trouble and self._notice is not None:
-            self._in_trouble = False
+        if self._in_trouble_since is not None and self._notice is not None:
+            self._in_trouble_since = None
             self._notice(f"The master at {self.url} answers again.")
 
 
 @asynccontextmanager
-async def connected(url: str, token: str, notice: Notice | None) -> AsyncIterator[Connection]:
+async def connected(
+    url: str, token: str, notice: Notice | None, lasting: Lasting | None = None
+) -> AsyncIterator[Connection]:
     """A connection for the length of a `with`; nothing is sent yet. `notice` hears of trouble.
 
     Without it nothing is waited for: UserError says that no master answers, StoreUnavailable that it cannot now.
@@ -113,7 +134,7 @@ async def connected(url: str, token: str, notice: Notice | None) -> AsyncIterato
     headers = {"Authorization": f"Bearer {token}", "User-Agent": "nadg"}
     direct = _is_loopback(urlsplit(url).hostname or "")  # no proxy could reach it
     async with httpx.AsyncClient(base_url=url, headers=headers, trust_env=not direct) as http:
-        yield Connection(http, url, notice)
+        yield Connection(http, url, notice, lasting)
 
 
 def _is_loopback(host: str) -> bool:
