@@ -97,8 +97,10 @@ setup_model() {
   say "ready: $venv"
 }
 
+python_cores_and_one() { "$venv/bin/python" -c 'import os; print((os.cpu_count() or 1) + 1)'; }
+
 run_tests() {
-  local parallel=(-n auto)
+  local parallel=(-n "$(python_cores_and_one)")  # many tests wait for leases and time limits: one more than cores
   case " $* " in *" -n"* | *" -p no:xdist"* | *" --pdb"*) parallel=() ;; esac
   "$venv/bin/python" -m pytest ${parallel[@]+"${parallel[@]}"} "$@"
 }
